@@ -1,0 +1,1 @@
+"""Motion -> Motion: the ARKit basis, the artist channels, closures, holds and the report."""

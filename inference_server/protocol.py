@@ -1,0 +1,147 @@
+"""What the add-on and the server say to each other; the same bytes live in both packages.
+
+One JSON-RPC 2.0 object per line, UTF-8, over the child's stdin and stdout.
+
+Requests (client -> server), each answered once by `result` or `error`:
+    hello    {protocol, client}            -> {protocol, version, pid, python, home, renderers, styles}
+    ping     {}                            -> {uptime_s, busy}
+    analyze  {image, landmarks?}           -> {width, height, kind, faces: [face]}
+    render   {spec: shot spec}             -> {take, n_frames, rendered, reused, warnings, seconds}
+    free_gpu {}                            -> {freed_bytes}
+`hello` comes first; it is answered before any heavy import. `renderers` and `styles` are lists of
+{name, label, available, reason}. One `render` or `analyze` runs at a time: a second one is
+refused with kind Busy (the queue lives in the add-on, where it can be seen).
+
+Notifications (client -> server), never answered:
+    cancel   {id}      stop the running request `id`; it then ends with kind Cancelled
+    shutdown {}        finish now; end of file on stdin means the same
+
+Events (server -> client), notifications:
+    progress {id, stage, done, total, eta_s}     stage: STAGES; at most 10 a second
+    frames   {id, frames: [index]}               frames newly on disk; at most 10 a second
+    log      {level, message}                    something the artist should read
+
+Errors: {code, message, data: {kind, hint}}; `kind` is a class name of the server's errors.py.
+Times are seconds, frames are 0-based indices inside the shot, fps is [numerator, denominator].
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+PROTOCOL_VERSION = 1
+MAX_LINE_BYTES = 16 * 1024 * 1024  # a 60-minute shot with every channel edited is about 8 MB
+
+METHODS = ("hello", "ping", "analyze", "render", "free_gpu")
+NOTIFICATIONS = ("cancel", "shutdown")
+STAGES = ("portrait", "speech", "motion", "prepare", "render", "finish")
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+METHOD_NOT_FOUND = -32601
+INVALID_PARAMS = -32602
+INTERNAL_ERROR = -32603
+APPLICATION_ERROR = -32000
+
+MIN_SIZE, MAX_SIZE = 128, 2048  # px, longer side of a frame
+SUPPORTED_HOLDS = (1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One artist curve of a shot: absolute values, one per frame."""
+
+    name: str  # also the F-Curve's property, prefixed
+    label: str
+    rest: float  # value of a neutral face looking at the camera
+    minimum: float
+    maximum: float
+    unit: str  # "" or "deg"
+    description: str
+
+
+CHANNELS = (
+    Channel("lip_open", "Lip Open", 0.0, 0.0, 1.0, "", "0 lips closed, 1 as wide as a loud 'ah'"),
+    Channel(
+        "lip_width", "Lip Width", 0.0, -1.0, 1.0, "", "-1 narrow, 0 as in the portrait, 1 wide"
+    ),
+    Channel("lip_round", "Lip Round", 0.0, 0.0, 1.0, "", "0 relaxed, 1 pursed as in 'oo'"),
+    Channel("smile", "Smile", 0.0, -1.0, 1.0, "", "-1 mouth corners down, 1 up"),
+    Channel(
+        "eye_open_l",
+        "Eye Open L",
+        1.0,
+        0.0,
+        1.3,
+        "",
+        "left eye of the person: 0 shut, 1 as in the portrait",
+    ),
+    Channel(
+        "eye_open_r",
+        "Eye Open R",
+        1.0,
+        0.0,
+        1.3,
+        "",
+        "right eye of the person: 0 shut, 1 as in the portrait",
+    ),
+    Channel(
+        "gaze_x", "Gaze X", 0.0, -30.0, 30.0, "deg", "positive looks to the right of the picture"
+    ),
+    Channel("gaze_y", "Gaze Y", 0.0, -25.0, 25.0, "deg", "positive looks up"),
+    Channel("brow", "Brow", 0.0, -1.0, 1.0, "", "-1 lowered, 1 raised"),
+    Channel(
+        "head_yaw",
+        "Head Yaw",
+        0.0,
+        -40.0,
+        40.0,
+        "deg",
+        "positive turns to the right of the picture",
+    ),
+    Channel("head_pitch", "Head Pitch", 0.0, -30.0, 30.0, "deg", "positive looks up"),
+    Channel(
+        "head_roll", "Head Roll", 0.0, -40.0, 40.0, "deg", "positive tilts clockwise in the picture"
+    ),
+)
+CHANNEL_NAMES = tuple(channel.name for channel in CHANNELS)
+EDIT_TOLERANCE = 1e-3  # of a channel's range; F-Curves are float32, keys are rounded to 1e-4
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """One message as one line, newline included."""
+    return (
+        json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        + b"\n"
+    )
+
+
+def request(request_id: int, method: str, params: dict[str, Any]) -> bytes:
+    """A request line; `request_id` is unique within the connection."""
+    return encode({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
+
+
+def notification(method: str, params: dict[str, Any]) -> bytes:
+    """A line that expects no answer."""
+    return encode({"jsonrpc": "2.0", "method": method, "params": params})
+
+
+def result(request_id: int | str, value: dict[str, Any]) -> bytes:
+    """The answer to a request that went well."""
+    return encode({"jsonrpc": "2.0", "id": request_id, "result": value})
+
+
+def error(
+    request_id: int | str | None, code: int, message: str, kind: str, hint: str = ""
+) -> bytes:
+    """The answer to a request that did not; `request_id` is None when it could not be read."""
+    data = {"kind": kind, "hint": hint}
+    return encode(
+        {
+            "jsonrpc": "2.0",
+            "id": request_id,
+            "error": {"code": code, "message": message, "data": data},
+        }
+    )

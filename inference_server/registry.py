@@ -1,0 +1,127 @@
+"""The plug-in points: what a detector, a motion source, a renderer and a style must offer, and who does.
+
+Nothing heavy is imported here: an entry names a module and a class, which are loaded when chosen.
+A plug-in that cannot run here is listed as unavailable with the reason, and raises when chosen.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from .datatypes import Face, FaceCrop, Look, Motion, Portrait, Speech
+from .errors import RendererUnavailable
+
+
+class LandmarkDetector(Protocol):
+    """Finds faces in a picture."""
+
+    def detect(self, image: npt.NDArray[np.uint8]) -> list[Face]:
+        """Faces of an (H, W, 3) uint8 RGB picture, in any order; empty when there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpokenMotion:
+    """What a motion source makes of a sound."""
+
+    motion: Motion
+    silent: npt.NDArray[np.bool_]  # (N,) no speech in this frame
+    closures: tuple[tuple[int, int], ...]  # [first, last] frames in which the lips must meet once
+
+
+class MotionSource(Protocol):
+    """Turns speech into motion."""
+
+    version: str
+
+    def motion(
+        self, speech: Speech, fps: Fraction, n_frames: int, seed: int, params: Mapping[str, Any]
+    ) -> SpokenMotion:
+        """Motion of `n_frames` frames; frame i shows the sound at i / fps seconds."""
+        ...
+
+
+class Renderer(Protocol):
+    """Draws a portrait in motion."""
+
+    name: str
+    version: str  # part of every frame key: change it when pixels change
+    temporal_radius: int  # frames before and after that a frame depends on
+    parallel: bool  # `render` may run in several threads on one `prepared`
+
+    def prepare(self, portrait: Portrait, face_crop: FaceCrop, look: Look) -> Any:
+        """Everything that is slow and does not depend on motion; the result is immutable."""
+        ...
+
+    def render(
+        self, prepared: Any, motion: Motion, frames: Sequence[int]
+    ) -> Iterable[npt.NDArray[np.uint8]]:
+        """(h, w, 4) uint8 straight-alpha RGBA for each index, in order; pure in its arguments."""
+        ...
+
+    def landmarks(
+        self, prepared: Any, motion: Motion, frames: Sequence[int]
+    ) -> npt.NDArray[np.float32]:
+        """(len(frames), 478, 2) mesh points in px of the frame, as drawn."""
+        ...
+
+
+class Style(Protocol):
+    """Redraws a picture in a medium."""
+
+    name: str
+    version: str
+
+    def apply(
+        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
+    ) -> npt.NDArray[np.uint8]:
+        """Redraw an (H, W, 3) uint8 RGB picture.
+
+        `scale` is pixels per pixel of a 512 px crop, so that line widths follow the frame size.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a plug-in lives and what people call it."""
+
+    name: str
+    label: str
+    module: str  # relative to this package
+    attribute: str
+
+
+RENDERERS = (Entry("mesh_warp", "Mesh Warp", ".renderers.mesh_warp", "MeshWarp"),)
+STYLES = (
+    Entry("photo", "Photo", ".styles.photo", "Photo"),
+    Entry("ink", "Ink", ".styles.ink", "Ink"),
+)
+MOTION_SOURCES = (Entry("rules", "Rules (any language)", ".speech.rules", "Rules"),)
+DETECTORS = (
+    Entry("mediapipe", "MediaPipe Face Mesh", ".portrait.mediapipe_mesh", "MediaPipeMesh"),
+    Entry(
+        "face_alignment", "face-alignment", ".portrait.face_alignment_points", "FaceAlignmentPoints"
+    ),
+)
+
+
+def load(entries: Sequence[Entry], name: str) -> Any:
+    """The plug-in called `name`, constructed.
+
+    Raises:
+        RendererUnavailable: no entry has that name; the message lists those that exist.
+        AnimatePortraitError: the plug-in's own reason why it cannot run here.
+    """
+    for entry in entries:
+        if entry.name == name:
+            return getattr(importlib.import_module(entry.module, __package__), entry.attribute)()
+    known = ", ".join(entry.name for entry in entries)
+    raise RendererUnavailable(f'There is no "{name}".', f"Choose one of: {known}.")

@@ -1,0 +1,1 @@
+"""Portrait + Motion -> frames."""

@@ -1,0 +1,1 @@
+"""Sound -> Motion: voice activity, mouth rules, blinks and head sway."""

@@ -1,0 +1,1 @@
+"""Frame -> frame: photo and ink."""

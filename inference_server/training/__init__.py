@@ -1,0 +1,1 @@
+"""Scripts that make what weights/ holds; nothing imports them."""
