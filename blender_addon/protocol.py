@@ -3,7 +3,8 @@
 One JSON-RPC 2.0 object per line, UTF-8, over the child's stdin and stdout.
 
 Requests (client -> server), each answered once by `result` or `error`:
-    hello    {protocol, client}            -> {protocol, version, pid, python, home, renderers, styles}
+    hello    {protocol, client}            -> {protocol, version, pid, python, home,
+                                               renderers, styles}
     ping     {}                            -> {uptime_s, busy}
     analyze  {image, landmarks?}           -> {width, height, kind, faces: [face]}
     render   {spec: shot spec}             -> {take, n_frames, rendered, reused, warnings, seconds}
@@ -62,60 +63,53 @@ class Channel:
     description: str
 
 
-CHANNELS = (
+# fmt: off
+CHANNELS = (  # right and left of the picture; eyes are the own eyes of the person
     Channel("lip_open", "Lip Open", 0.0, 0.0, 1.0, "", "0 lips closed, 1 as wide as a loud 'ah'"),
-    Channel(
-        "lip_width", "Lip Width", 0.0, -1.0, 1.0, "", "-1 narrow, 0 as in the portrait, 1 wide"
-    ),
+    Channel("lip_width", "Lip Width", 0.0, -1.0, 1.0, "", "-1 narrow, 0 as pictured, 1 wide"),
     Channel("lip_round", "Lip Round", 0.0, 0.0, 1.0, "", "0 relaxed, 1 pursed as in 'oo'"),
     Channel("smile", "Smile", 0.0, -1.0, 1.0, "", "-1 mouth corners down, 1 up"),
-    Channel(
-        "eye_open_l",
-        "Eye Open L",
-        1.0,
-        0.0,
-        1.3,
-        "",
-        "left eye of the person: 0 shut, 1 as in the portrait",
-    ),
-    Channel(
-        "eye_open_r",
-        "Eye Open R",
-        1.0,
-        0.0,
-        1.3,
-        "",
-        "right eye of the person: 0 shut, 1 as in the portrait",
-    ),
-    Channel(
-        "gaze_x", "Gaze X", 0.0, -30.0, 30.0, "deg", "positive looks to the right of the picture"
-    ),
+    Channel("eye_open_l", "Eye Open L", 1.0, 0.0, 1.3, "", "person's left: 0 shut, 1 as pictured"),
+    Channel("eye_open_r", "Eye Open R", 1.0, 0.0, 1.3, "", "person's right: 0 shut, 1 as pictured"),
+    Channel("gaze_x", "Gaze X", 0.0, -30.0, 30.0, "deg", "positive looks right"),
     Channel("gaze_y", "Gaze Y", 0.0, -25.0, 25.0, "deg", "positive looks up"),
     Channel("brow", "Brow", 0.0, -1.0, 1.0, "", "-1 lowered, 1 raised"),
-    Channel(
-        "head_yaw",
-        "Head Yaw",
-        0.0,
-        -40.0,
-        40.0,
-        "deg",
-        "positive turns to the right of the picture",
-    ),
+    Channel("head_yaw", "Head Yaw", 0.0, -40.0, 40.0, "deg", "positive turns to the right"),
     Channel("head_pitch", "Head Pitch", 0.0, -30.0, 30.0, "deg", "positive looks up"),
-    Channel(
-        "head_roll", "Head Roll", 0.0, -40.0, 40.0, "deg", "positive tilts clockwise in the picture"
-    ),
+    Channel("head_roll", "Head Roll", 0.0, -40.0, 40.0, "deg", "positive tilts clockwise"),
 )
+# fmt: on
 CHANNEL_NAMES = tuple(channel.name for channel in CHANNELS)
 EDIT_TOLERANCE = 1e-3  # of a channel's range; F-Curves are float32, keys are rounded to 1e-4
 
 
+@dataclass(frozen=True)
+class Param:
+    """One setting of `ShotSpec.params`; a number with a range, a choice, or a switch."""
+
+    name: str
+    label: str
+    default: float | str | bool
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    description: str = ""
+
+
+PARAMS = (
+    Param("lip_amount", "Lips", 1.0, 0.0, 2.0, description="how far the mouth moves"),
+    Param("head_amount", "Head", 1.0, 0.0, 2.0, description="how far the head sways; 0 is still"),
+    Param("eye_amount", "Eyes", 1.0, 0.0, 2.0, description="how often the eyes blink and wander"),
+    Param("line_weight", "Line Weight", 1.0, 0.25, 4.0, description="thickness of drawn lines"),
+    Param("framing", "Framing", "crop", choices=("crop", "picture"), description="face or all"),
+    Param("alpha", "Alpha", False, description="transparent background, from the matte"),
+)
+
+
 def encode(message: dict[str, Any]) -> bytes:
     """One message as one line, newline included."""
-    return (
-        json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-        + b"\n"
-    )
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode() + b"\n"
 
 
 def request(request_id: int, method: str, params: dict[str, Any]) -> bytes:
@@ -137,11 +131,5 @@ def error(
     request_id: int | str | None, code: int, message: str, kind: str, hint: str = ""
 ) -> bytes:
     """The answer to a request that did not; `request_id` is None when it could not be read."""
-    data = {"kind": kind, "hint": hint}
-    return encode(
-        {
-            "jsonrpc": "2.0",
-            "id": request_id,
-            "error": {"code": code, "message": message, "data": data},
-        }
-    )
+    failure = {"code": code, "message": message, "data": {"kind": kind, "hint": hint}}
+    return encode({"jsonrpc": "2.0", "id": request_id, "error": failure})

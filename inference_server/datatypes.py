@@ -122,7 +122,7 @@ class ShotSpec:
     size: int = 512  # px, longer side of a frame
     renderer: str = "mesh_warp"
     style: str = "photo"
-    params: Mapping[str, Any] = field(default_factory=dict)  # names in pipeline.PARAMS
+    params: Mapping[str, Any] = field(default_factory=dict)  # names in protocol.PARAMS
     seed: int = 0
     holds: int = 1  # on ones, twos or threes
     channels: Mapping[str, Mapping[int, float]] = field(default_factory=dict)  # the artist's edits

@@ -1,4 +1,4 @@
-"""The plug-in points: what a detector, a motion source, a renderer and a style must offer, and who does.
+"""The plug-in points: what detectors, motion sources, renderers and styles offer.
 
 Nothing heavy is imported here: an entry names a module and a class, which are loaded when chosen.
 A plug-in that cannot run here is listed as unavailable with the reason, and raises when chosen.
