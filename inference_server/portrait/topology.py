@@ -3,7 +3,7 @@
 "right" and "left" are the person's own: the right eye lies on the left of the picture. Upper and
 lower rows run from the picture's left to its right (right eye: outer to inner corner; left eye:
 outer corner to inner, that is picture right to left) and share their end points.
-Source: the published canonical face mesh of MediaPipe (Kartynnik et al. 2019, Grishchenko et al. 2020).
+Source: the published canonical face mesh of MediaPipe (Kartynnik 2019, Grishchenko 2020).
 """
 
 from __future__ import annotations
