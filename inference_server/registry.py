@@ -74,10 +74,28 @@ class Renderer(Protocol):
 
 
 class Style(Protocol):
-    """Redraws a picture in a medium."""
+    """Redraws a picture in a medium.
+
+    Measure once, redraw often: `tuning` looks at the whole picture, and its answer merged into the
+    params (`{**params, **style.tuning(image, scale, face)}`) makes `apply` on a part of that
+    picture, or on the same picture in motion, agree with `apply` on the whole near the part's
+    centre. Without it `apply` measures the pixels that it is given.
+    """
 
     name: str
-    version: str
+    version: str  # part of every frame key: change it when pixels change
+
+    def tuning(
+        self,
+        image: npt.NDArray[np.uint8],
+        scale: float,
+        face: tuple[float, float, float, float] | None = None,
+    ) -> Mapping[str, Any]:
+        """What `apply` must know about the whole (H, W, 3) uint8 RGB picture.
+
+        `face` is the box xyxy in px around the face mesh; None takes the middle of the picture.
+        """
+        ...
 
     def apply(
         self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
