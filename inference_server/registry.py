@@ -7,6 +7,7 @@ A plug-in that cannot run here is listed as unavailable with the reason, and rai
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -115,12 +116,15 @@ class Entry:
     label: str
     module: str  # relative to this package
     attribute: str
+    needs: tuple[str, ...] = ()  # packages without which it cannot run
 
 
-RENDERERS = (Entry("mesh_warp", "Mesh Warp", ".renderers.mesh_warp", "MeshWarp"),)
+RENDERERS = (
+    Entry("mesh_warp", "Mesh Warp", ".renderers.mesh_warp", "MeshWarp", ("cv2", "numba", "scipy")),
+)
 STYLES = (
     Entry("photo", "Photo", ".styles.photo", "Photo"),
-    Entry("ink", "Ink", ".styles.ink", "Ink"),
+    Entry("ink", "Ink", ".styles.ink", "Ink", ("cv2", "numba")),
 )
 MOTION_SOURCES = (Entry("rules", "Rules (any language)", ".speech.rules", "Rules"),)
 DETECTORS = (
@@ -143,3 +147,15 @@ def load(entries: Sequence[Entry], name: str) -> Any:
             return getattr(importlib.import_module(entry.module, __package__), entry.attribute)()
     known = ", ".join(entry.name for entry in entries)
     raise RendererUnavailable(f'There is no "{name}".', f"Choose one of: {known}.")
+
+
+def listing(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """What `hello` tells of each plug-in: name, label, available, reason; loads none of them."""
+    rows = []
+    for entry in entries:
+        missing = [name for name in entry.needs if importlib.util.find_spec(name) is None]
+        reason = f"Not installed: {', '.join(missing)}." if missing else ""
+        rows.append(
+            {"name": entry.name, "label": entry.label, "available": not reason, "reason": reason}
+        )
+    return rows
