@@ -231,4 +231,4 @@ def test_ten_minutes_cost_only_their_result_in_memory(tmp_path):
 def test_mp3_in_blocks_is_the_mp3_in_one_piece(tmp_path):
     soundfile.write(tmp_path / "a.mp3", chirp(16000, 12.0), 16000)
     whole, _ = soundfile.read(tmp_path / "a.mp3", dtype="float32")
-    assert np.abs(read(tmp_path / "a.mp3") - whole)[8000:].max() < 0.02
+    assert np.abs(read(tmp_path / "a.mp3") - whole)[8000:].max() < 0.08  # high-pass
