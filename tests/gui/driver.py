@@ -20,6 +20,8 @@ import bpy
 FOLDER = Path(sys.argv[sys.argv.index("--") + 1])
 PERIOD_S = 0.02
 
+held = {"last": time.monotonic(), "longest_s": 0.0}  # how long Blender kept this timer waiting
+
 
 def window() -> bpy.types.Window:
     """The only window."""
@@ -93,7 +95,21 @@ def _obey(command: dict[str, Any]) -> dict[str, Any]:
     return {"value": value}
 
 
+def longest_hold_s() -> float:
+    """The longest time since the last call in which Blender handled no timer, drawing included."""
+    longest, held["longest_s"] = held["longest_s"], 0.0
+    return longest
+
+
 def _poll() -> float:
+    now = time.monotonic()
+    held["longest_s"] = max(held["longest_s"], now - held["last"])
+    pause = _serve()
+    held["last"] = time.monotonic()  # what a command took is the test's own doing
+    return pause
+
+
+def _serve() -> float:
     path = FOLDER / "command.json"
     try:
         command = json.loads(path.read_text())

@@ -6,7 +6,6 @@ root under the same path, as hard links (2 s for 40,000 files) or, on another di
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -15,6 +14,8 @@ import sys
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
+
+import inference_server
 
 from .blender_root import CannotSetUp
 
@@ -77,18 +78,25 @@ def _link_python(root: Path) -> None:
         wanted += [library] if library.suffix != ".a" and library.exists() else []
     else:
         wanted.append(base)
-    package = importlib.util.find_spec("inference_server")
-    if package is None or package.origin is None:
-        raise CannotSetUp("The window tests run in the server's venv: `python install.py test`.")
-    source = Path(package.origin).parent
+    source = Path(inference_server.__file__).parent
     if not source.is_relative_to(sys.prefix):  # an editable install
         wanted.append(source)
+    python = Path(os.path.realpath(sys.executable))
     for path in wanted:
         copy = _outside(root, path)
+        if path == base and _same(python, _outside(root, python)):
+            continue  # only the venv and the product change from run to run
         if copy.is_dir():
             shutil.rmtree(copy)
         copy.parent.mkdir(parents=True, exist_ok=True)
         _link_tree(path, copy)
+
+
+def _same(path: Path, copy: Path) -> bool:
+    if not copy.is_file():
+        return False
+    one, other = path.stat(), copy.stat()
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
 def _link_tree(path: Path, copy: Path) -> None:
@@ -102,7 +110,7 @@ def _write_install_record(home: Path) -> None:
     home.mkdir()
     python = str(Path(sys.prefix) / "bin" / "python")
     record = {
-        "version": "0.1.0",
+        "version": inference_server.__version__,
         "python": python,
         "command": [python, "-m", "inference_server", "serve"],
         "home": f"{INSIDE}/home",

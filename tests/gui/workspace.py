@@ -1,0 +1,66 @@
+"""Arranges Blender's window as an artist would for this work, and fills the timeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .blender_window import BlenderWindow
+
+# One command per step: Blender lays the areas out anew between commands, not within one.
+_ARRANGE = (
+    "area('VIEW_3D').__setattr__('type', 'SEQUENCE_EDITOR')",
+    *(
+        f"with bpy.context.temp_override(window=window(), area=area('{kind}')):\n"
+        "    bpy.ops.screen.area_close()"
+        for kind in ("OUTLINER", "PROPERTIES")
+    ),
+    "with over('WINDOW'):\n    bpy.ops.screen.area_split(direction='HORIZONTAL', factor=0.32)",
+    "low = min((a for a in window().screen.areas if a.type == 'SEQUENCE_EDITOR'),"
+    " key=lambda a: a.y)\n"
+    "low.type = 'GRAPH_EDITOR'",
+    "with over('WINDOW'):\n    bpy.ops.screen.area_split(direction='VERTICAL', factor=0.38)",
+    "left = min((a for a in window().screen.areas if a.type == 'SEQUENCE_EDITOR'),"
+    " key=lambda a: a.x)\n"
+    "left.spaces[0].view_type = 'PREVIEW'\n"
+    "left.spaces[0].show_region_toolbar = False",
+    "space = area('SEQUENCER').spaces[0]\n"
+    "space.show_region_toolbar = False\n"
+    "space.show_region_ui = True\n"
+    "area('GRAPH_EDITOR').spaces[0].show_region_ui = False",
+)
+
+
+def arrange(blender: BlenderWindow) -> None:
+    """Preview on the left, strips and their sidebar on the right, Graph Editor below."""
+    for step in _ARRANGE:
+        blender.ask(step)
+    show_tab(blender)
+
+
+def show_tab(blender: BlenderWindow) -> None:
+    """Opens our tab; that works only when a panel of ours is in the sidebar."""
+    blender.ask("region('UI').tag_redraw()")
+    blender.wait(
+        lambda: (
+            blender.ask(
+                "region('UI').__setattr__('active_panel_category', 'Portrait') or"
+                " region('UI').active_panel_category"
+            )
+            == "Portrait"
+        ),
+        "a tab named Portrait",
+    )
+
+
+def lay_sound(blender: BlenderWindow, sound: Path, size: int, fps: tuple[int, int]) -> None:
+    """A scene of that size (px) and rate, with the sound (as Blender sees it) on channel 1."""
+    blender.ask(f"""
+scene = bpy.context.scene
+scene.render.resolution_x = scene.render.resolution_y = {size}
+scene.render.fps, scene.render.fps_base = {fps[0]}, {fps[1] / 1000}
+scene.view_settings.view_transform = "Standard"
+editor = scene.sequence_editor_create()
+sound = editor.sequences.new_sound("voice", {str(sound)!r}, 1, 1)
+editor.active_strip = sound
+scene.frame_end = sound.frame_final_end
+""")
