@@ -1,0 +1,115 @@
+"""The command line of install.py."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from inference_server.home import home as home_folder
+
+from .children import Children, cancel_on_signals, cancel_when_stdin_closes, clean_environment
+from .console import CancelledByUser, Console, InstallError
+from .steps import Installer, Wishes
+from .workplace import Workplace, occupied
+
+CANCELLED_STATUS = 130  # as a shell reports Ctrl+C
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status."""
+    asked = _parser().parse_known_args(words)
+    arguments = _checked(*asked)
+    console = Console(as_json=arguments.progress_json)
+    children = Children()
+    cancel_on_signals(children)
+    if arguments.progress_json:
+        cancel_when_stdin_closes(children)
+    try:
+        status = _run(arguments, console, children)
+        console.finish()
+        return status
+    except CancelledByUser as error:
+        console.fail(error)
+        return CANCELLED_STATUS
+    except InstallError as error:
+        console.fail(error)
+        return 1
+    finally:
+        console.close_log()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="install.py",
+        description="Sets up Animate Portrait. Without a command: installs, or repairs.",
+    )
+    parser.add_argument("--upgrade", action="store_true", help="also take newer packages")
+    parser.add_argument(
+        "--dev", action="store_true", help="use these sources in place; install pytest, ruff, mypy"
+    )
+    parser.add_argument(
+        "--progress-json", action="store_true", help="one JSON object per line, for the add-on"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("check", help="say whether everything is in place")
+    commands.add_parser("uninstall", help="remove everything that install made")
+    commands.add_parser("models", help="list, import, fetch, verify model weights", add_help=False)
+    demo = commands.add_parser("demo", help="set up, then animate the sample portrait in Blender")
+    demo.add_argument("--out", type=Path, default=Path("demo_output"), help="folder for the result")
+    commands.add_parser("test", help="set up everything the tests need, then run them all")
+    package = commands.add_parser("package", help="build the extension zip")
+    package.add_argument("--out", type=Path, default=Path("dist"), help="folder for the zip")
+    return parser
+
+
+def _checked(arguments: argparse.Namespace, rest: list[str]) -> argparse.Namespace:
+    """Only `models` and `test` hand words on; anywhere else an unknown word is a mistake."""
+    if rest and arguments.command not in ("models", "test"):
+        _parser().error(f"unknown: {' '.join(rest)}")
+    if (arguments.dev or arguments.upgrade) and arguments.command is not None:
+        _parser().error("--dev and --upgrade belong to the installation, without a command")
+    arguments.rest = rest
+    return arguments
+
+
+def _run(arguments: argparse.Namespace, console: Console, children: Children) -> int:
+    if arguments.command == "check":
+        place = Workplace(home_folder())
+        Installer(place, console, children).check()
+        return 0
+    if arguments.command == "models":
+        return _models(arguments.rest)
+    if arguments.command == "uninstall" and not home_folder().is_dir():
+        console.say(f"Nothing is installed in {home_folder()}.")
+        return 0
+    with occupied(console.open_log) as place:
+        status = _change(arguments, place, console, children)
+    if arguments.command == "uninstall":
+        with suppress(OSError):  # something of the user's is in it
+            home_folder().rmdir()
+    return status
+
+
+def _change(
+    arguments: argparse.Namespace, place: Workplace, console: Console, children: Children
+) -> int:
+    """The commands that write into the home folder."""
+    installer = Installer(place, console, children)
+    if arguments.command == "uninstall":
+        installer.uninstall()
+    elif arguments.command is None:
+        installer.install(Wishes(dev=arguments.dev, upgrade=arguments.upgrade))
+    return 0
+
+
+def _models(words: list[str]) -> int:
+    """Hands `models ...` to the installed server."""
+    record = Workplace(home_folder()).read_record()
+    if record is None:
+        raise InstallError("The server is not installed.", "Run: python install.py")
+    command = [record.python, "-m", "inference_server", "models", *words]
+    return subprocess.run(command, env=clean_environment(), cwd=os.getcwd()).returncode
