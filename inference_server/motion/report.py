@@ -1,0 +1,55 @@
+"""How well a mouth keeps the rules of lip sync that can be read off its motion."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from inference_server.datatypes import Breach, Motion, Report
+from inference_server.protocol import CHANNELS
+
+from .channels import LIPS_MEET, measure
+from .closures import nearest_to_shut, rest_envelope
+
+_LIP_CHANNELS = ("lip_open", "lip_width", "lip_round", "smile")
+_MOVES = 0.01  # of a channel's range between two frames: 0.4 px at 512 px
+
+
+def report(
+    motion: Motion,
+    silent: npt.NDArray[np.bool_],
+    closures: tuple[tuple[int, int], ...],
+) -> Report:
+    """Lip motion in silence and closures that stay open.
+
+    A frame moves when a lip channel differs from the frame before by more than 1 % of its range.
+    The 80 ms after and before speech in which lips close and open are not counted as silence.
+
+    Args:
+        motion: N frames.
+        silent: (N,) no speech in this frame.
+        closures: [first, last] frames in which the lips must meet once.
+    """
+    values = measure(motion)
+    moves = np.zeros(motion.n_frames, bool)
+    for channel in CHANNELS:
+        if channel.name in _LIP_CHANNELS:
+            step = np.abs(np.diff(values[channel.name], prepend=values[channel.name][:1]))
+            moves |= step > _MOVES * (channel.maximum - channel.minimum)
+    still = rest_envelope(silent, motion.fps) == 0
+    judged = still & np.concatenate([still[:1], still[:-1]])
+    restless = moves & judged
+    breaches = [Breach(int(frame), "silence_motion") for frame in np.flatnonzero(restless)]
+    hits = 0
+    for first, last in closures:
+        nearest = nearest_to_shut(values["lip_open"], first, last)
+        if values["lip_open"][nearest] <= LIPS_MEET:
+            hits += 1
+        else:
+            breaches.append(Breach(nearest, "open_closure"))
+    return Report(
+        silence_motion=float(restless.sum() / judged.sum()) if judged.any() else 0.0,
+        closure_hits=hits,
+        closure_total=len(closures),
+        breaches=tuple(sorted(breaches, key=lambda breach: (breach.frame, breach.kind))),
+    )
