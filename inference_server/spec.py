@@ -16,6 +16,7 @@ from .errors import SpecInvalid
 MAX_FRAMES = 1_000_000  # 11 hours at 24 fps
 MAX_FPS = 1000
 MAX_SEED = 2**31 - 1  # Blender's integers are signed, 32 bits
+_SHORTEST_S, _LONGEST_S = 1e-6, 1e6  # of a sound: up to eleven days
 MAX_PATH = 32_767  # characters, Windows' longest
 
 _FIELDS = (
@@ -38,19 +39,11 @@ def parse_spec(document: object) -> ShotSpec:
         SpecInvalid: names the field, its value and what it should be.
     """
     fields = _object("spec", document, _FIELDS)
-    audio = _object("audio", _required(fields, "audio"), _AUDIO_FIELDS)
-    duration_s = audio.get("duration_s")
     n_frames = fields.get("n_frames")
     return ShotSpec(
         shot_id=_text("shot_id", fields.get("shot_id", "")),
         image=_path("image", _required(fields, "image")),
-        audio=AudioRange(
-            path=_path("audio.path", _required(audio, "path", "audio.path")),
-            start_s=_number("audio.start_s", audio.get("start_s", 0.0), 0.0, 1e9),
-            duration_s=None
-            if duration_s is None
-            else _number("audio.duration_s", duration_s, 1e-6, 1e9),
-        ),
+        audio=_audio(_required(fields, "audio")),
         fps=_fps(_required(fields, "fps")),
         out_dir=_path("out_dir", _required(fields, "out_dir")),
         n_frames=None if n_frames is None else _integer("n_frames", n_frames, 1, MAX_FRAMES),
@@ -60,7 +53,7 @@ def parse_spec(document: object) -> ShotSpec:
         renderer=_plug_in("renderer", fields.get("renderer", "mesh_warp"), registry.RENDERERS),
         style=_plug_in("style", fields.get("style", "photo"), registry.STYLES),
         params=parse_params(fields.get("params", {})),
-        seed=_integer("seed", fields.get("seed", 0), 0, MAX_SEED),
+        seed=_seed(fields.get("seed", 0)),
         holds=_holds(fields.get("holds", 1)),
         channels=parse_channels(fields.get("channels")),
         base_take=_optional_path("base_take", fields.get("base_take")),
@@ -94,6 +87,17 @@ def spec_to_json(spec: ShotSpec) -> dict[str, Any]:
         "base_take": None if spec.base_take is None else str(spec.base_take),
         "out_dir": str(spec.out_dir),
     }
+
+
+def parse_voice(
+    audio: object, seed: object, params: object
+) -> tuple[AudioRange, int, dict[str, float | str | bool]]:
+    """What motion without a portrait needs: the fields of a spec of the same names.
+
+    Raises:
+        SpecInvalid: as `parse_spec`.
+    """
+    return _audio(audio), _seed(seed), parse_params(params)
 
 
 def parse_params(document: object) -> dict[str, float | str | bool]:
@@ -198,6 +202,22 @@ def _number(field: str, value: object, minimum: float, maximum: float) -> float:
     if not math.isfinite(value) or not minimum <= value <= maximum:
         raise _wrong(field, value, expected)
     return float(value)
+
+
+def _audio(value: object) -> AudioRange:
+    fields = _object("audio", value, _AUDIO_FIELDS)
+    duration_s = fields.get("duration_s")
+    if duration_s is not None:
+        duration_s = _number("audio.duration_s", duration_s, _SHORTEST_S, _LONGEST_S)
+    return AudioRange(
+        path=_path("audio.path", _required(fields, "path", "audio.path")),
+        start_s=_number("audio.start_s", fields.get("start_s", 0.0), 0.0, _LONGEST_S),
+        duration_s=duration_s,
+    )
+
+
+def _seed(value: object) -> int:
+    return _integer("seed", value, 0, MAX_SEED)
 
 
 def _integer(field: str, value: object, minimum: int, maximum: int) -> int:

@@ -1,0 +1,371 @@
+"""The command line: `animate-portrait render | motion | analyze | doctor | models | serve`.
+
+Exit status 0 and a result, or 1 (2 for a wrong command line, 130 for Ctrl-C) and one line on
+stderr. With `--json` stdout holds one JSON object and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import __version__, protocol
+from .errors import AnimatePortraitError, SpecInvalid
+
+if TYPE_CHECKING:
+    from .console import Console
+    from .events import Event
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    if options.command == "serve":
+        from .serve import serve
+
+        serve(options.idle_timeout)
+        return 0
+    from .console import Console
+
+    console = Console()
+    try:
+        status: int = options.run(options, console)
+    except AnimatePortraitError as failure:
+        log.info("Failed", exc_info=True)
+        console.fail(str(failure))
+        return 1
+    except KeyboardInterrupt:
+        console.fail("Interrupted.")
+        return 130
+    except Exception as failure:
+        log.exception("A fault of the program")
+        where = f' The details are in "{console.log_path}".' if console.log_path else ""
+        console.fail(f"The program failed ({type(failure).__name__}: {failure}).{where}")
+        return 1
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f"error: {' '.join(message.split())} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="animate-portrait", description="Animates a portrait from speech.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_render(commands.add_parser("render", help="portrait and sound to a folder of frames"))
+    _add_motion(commands.add_parser("motion", help="sound to a motion.npz, without a portrait"))
+    analyze = commands.add_parser("analyze", help="find the faces of a picture")
+    analyze.add_argument("image", metavar="IMAGE")
+    analyze.add_argument("--landmarks", metavar="FILE", help="hand-placed points, JSON")
+    analyze.set_defaults(run=_analyze)
+    doctor = commands.add_parser("doctor", help="look whether everything is installed")
+    doctor.set_defaults(run=_doctor)
+    models = commands.add_parser("models", help="weight files")
+    _add_models(models.add_subparsers(dest="action", required=True, metavar="ACTION"))
+    for command in (commands.choices["render"], commands.choices["motion"], analyze, doctor):
+        command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    serve = commands.add_parser("serve", help="the server that the add-on talks to")
+    serve.add_argument("--idle-timeout", type=float, default=900.0, metavar="SECONDS")
+    return parser
+
+
+def _add_render(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("portrait", metavar="PORTRAIT")
+    parser.add_argument("audio", metavar="AUDIO")
+    parser.add_argument("-o", "--out", required=True, metavar="TAKE_DIR")
+    parser.add_argument("--size", type=int, default=512, help="px, longer side")
+    parser.add_argument("--renderer", default="mesh_warp")
+    parser.add_argument("--style", default="photo")
+    parser.add_argument("--holds", type=int, default=1, help="on ones, twos or threes")
+    parser.add_argument("--face", type=int, default=0, help="0 is the largest face")
+    parser.add_argument("--channels", metavar="EDITS.json", help="channel -> frame -> value")
+    parser.add_argument("--base-take", metavar="DIR", help="link unchanged frames from it")
+    parser.add_argument("--landmarks", metavar="POINTS.json", help="hand-placed points")
+    parser.add_argument("--framing", choices=("crop", "picture"), help="the face, or all of it")
+    parser.add_argument("--alpha", action="store_true", help="transparent background")
+    _add_speech(parser)
+    parser.add_argument("--mp4", metavar="FILE", help="also write a movie with the sound")
+    parser.set_defaults(run=_render)
+
+
+def _add_motion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("audio", metavar="AUDIO")
+    parser.add_argument("-o", "--out", required=True, metavar="MOTION.npz")
+    _add_speech(parser)
+    parser.set_defaults(run=_motion)
+
+
+def _add_speech(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(param.name for param in protocol.PARAMS)
+    parser.add_argument("--fps", default="24", help="24, 23.976 or 24000/1001")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds")
+    parser.add_argument("--duration", type=float, metavar="S", help="seconds; default: to the end")
+    parser.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help=f"any of {names}"
+    )
+
+
+def _add_models(actions: Any) -> None:
+    listing = actions.add_parser("list", help="every weight file, its licence and its state")
+    verify = actions.add_parser("verify", help="compare every file with its sha256")
+    fetch = actions.add_parser("fetch", help="download the weights of a model")
+    fetch.add_argument("name", metavar="MODEL")
+    take_over = actions.add_parser("import", help="take over downloaded files")
+    take_over.add_argument("files", nargs="+", metavar="FILE")
+    listing.set_defaults(run=_models_list)
+    verify.set_defaults(run=_models_list)
+    fetch.set_defaults(run=_models_fetch)
+    take_over.set_defaults(run=_models_import)
+    for action in (listing, verify, fetch, take_over):
+        action.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def _render(options: argparse.Namespace, console: Console) -> int:
+    from .spec import parse_fps, parse_spec
+
+    fps = parse_fps(options.fps)
+    params = _params(options.param)
+    if options.framing:
+        params["framing"] = options.framing
+    if options.alpha:
+        params["alpha"] = True
+    spec = parse_spec(
+        {
+            "shot_id": Path(options.out).name,
+            "image": options.portrait,
+            "face_index": options.face,
+            "landmarks": options.landmarks,
+            "audio": {
+                "path": options.audio,
+                "start_s": options.start,
+                "duration_s": options.duration,
+            },
+            "fps": [fps.numerator, fps.denominator],
+            "size": options.size,
+            "renderer": options.renderer,
+            "style": options.style,
+            "params": params,
+            "seed": options.seed,
+            "holds": options.holds,
+            "channels": _edits(options.channels),
+            "base_take": options.base_take,
+            "out_dir": options.out,
+        }
+    )
+    from .pipeline import render
+    from .takes import take_to_json
+
+    with _Bar(console, shown=not options.json) as bar:
+        take = render(spec, bar)
+    if options.mp4:
+        from .movie import write_movie
+
+        write_movie(take, Path(options.mp4))
+    if options.json:
+        console.say(json.dumps({**take_to_json(take), "take": str(take.path)}))
+        return 0
+    for warning in take.warnings:
+        console.say(f"Note: {warning}")
+    drawn, reused = len(take.rendered), len(take.reused)
+    console.say(f"{take.path}: {take.n_frames} frames, {drawn} drawn, {reused} reused.")
+    if options.mp4:
+        console.say(options.mp4)
+    return 0
+
+
+def _motion(options: argparse.Namespace, console: Console) -> int:
+    from .spec import parse_fps, parse_voice
+
+    audio, seed, params = parse_voice(
+        {"path": options.audio, "start_s": options.start, "duration_s": options.duration},
+        options.seed,
+        _params(options.param),
+    )
+    fps = parse_fps(options.fps)
+    from .pipeline import Studio, save_motion
+
+    motion = Studio().speak(audio, fps, seed, params)
+    target = Path(options.out).absolute()
+    save_motion(motion, target)
+    if options.json:
+        rate = [fps.numerator, fps.denominator]
+        content = {"motion": str(target), "n_frames": motion.n_frames, "fps": rate}
+        console.say(json.dumps(content))
+    else:
+        console.say(f"{target}: {motion.n_frames} frames.")
+    return 0
+
+
+def _analyze(options: argparse.Namespace, console: Console) -> int:
+    from .pipeline import analysis_to_json, analyze
+
+    points = Path(options.landmarks) if options.landmarks else None
+    found = analysis_to_json(analyze(Path(options.image), points))
+    if options.json:
+        console.say(json.dumps(found))
+        return 0
+    console.say(f"{options.image}: {found['width']}x{found['height']} px, {found['kind']}")
+    for index, face in enumerate(found["faces"]):
+        x0, y0, x1, y1 = face["box"]
+        where = f"{x1 - x0:.0f}x{y1 - y0:.0f} px at {x0:.0f}, {y0:.0f}"
+        console.say(f"  face {index}: {where} ({face['source']}, score {face['score']:.2f})")
+    return 0
+
+
+def _doctor(options: argparse.Namespace, console: Console) -> int:
+    from .doctor import examine
+
+    checks = examine()
+    all_ok = all(check.ok for check in checks)
+    if options.json:
+        rows = [
+            {"name": check.name, "ok": check.ok, "text": check.text, "hint": check.hint}
+            for check in checks
+        ]
+        console.say(json.dumps({"ok": all_ok, "checks": rows}))
+    else:
+        for check in checks:
+            hint = "" if check.ok else f"  {check.hint}"
+            console.say(f"{'ok  ' if check.ok else 'BAD '} {check.name}: {check.text}{hint}")
+    if not all_ok:
+        names = ", ".join(check.name for check in checks if not check.ok)
+        console.fail(f"Not in order: {names}.")
+    return 0 if all_ok else 1
+
+
+def _models_list(options: argparse.Namespace, console: Console) -> int:
+    """`models list` and `models verify`; the second one reads the files."""
+    from . import checkpoints
+
+    rows = checkpoints.survey(check_content=options.action == "verify")
+    if options.json:
+        content = [
+            {
+                "model": row.model,
+                "file": row.file.name,
+                "path": str(row.path),
+                "sha256": row.file.sha256,
+                "state": row.state,
+                "licence": row.licence,
+                "may_be_sold": row.may_be_sold,
+            }
+            for row in rows
+        ]
+        console.say(json.dumps({"weights": content}))
+    else:
+        for row in rows:
+            console.say(f"{row.state:8} {row.model:16} {row.file.name}  ({row.licence})")
+    bad = [
+        row for row in rows if row.state == "damaged" or (row.bundled and row.state == "missing")
+    ]
+    if bad:
+        console.fail(f'"{bad[0].path}" is {bad[0].state}: run install.py again, or fetch it.')
+    return 1 if bad else 0
+
+
+def _models_fetch(options: argparse.Namespace, console: Console) -> int:
+    from . import checkpoints
+
+    with _Download(console, shown=not options.json) as bar:
+        paths = checkpoints.fetch(options.name, bar)
+    _say_paths(paths, options.json, console)
+    return 0
+
+
+def _models_import(options: argparse.Namespace, console: Console) -> int:
+    from . import checkpoints
+
+    paths = [checkpoints.import_file(Path(file)) for file in options.files]
+    _say_paths(paths, options.json, console)
+    return 0
+
+
+def _say_paths(paths: list[Path], as_json: bool, console: Console) -> None:
+    if as_json:
+        console.say(json.dumps({"files": [str(path) for path in paths]}))
+        return
+    for path in paths:
+        console.say(str(path))
+
+
+def _params(pairs: Sequence[str]) -> dict[str, Any]:
+    """`NAME=VALUE` as JSON: true, false and numbers are what they look like."""
+    params: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise SpecInvalid(f'--param is "{pair}".', "It must be NAME=VALUE.")
+        try:
+            params[name] = json.loads(text)
+        except (ValueError, RecursionError):
+            params[name] = text
+    return params
+
+
+def _edits(path: str | None) -> Any:
+    if path is None:
+        return None
+    try:
+        return json.loads(Path(path).read_bytes())
+    except OSError as failure:
+        text = f'Cannot read the edits "{path}": {failure.strerror}.'
+        raise SpecInvalid(text, "Check the path after --channels.") from failure
+    except (ValueError, RecursionError) as failure:
+        text = f'The edits "{path}" are not JSON: {failure}.'
+        hint = 'It must be {"lip_open": {"10": 0.0}}: channel, frame, value.'
+        raise SpecInvalid(text, hint) from failure
+
+
+class _Bar:
+    """Draws the events of a job as a progress bar, where stderr is a terminal."""
+
+    def __init__(self, console: Console, shown: bool) -> None:
+        from tqdm import tqdm
+
+        form = "{desc:8} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
+        disable = None if shown else True  # None: off where it is no terminal
+        self._bar = tqdm(total=1, file=console.err, disable=disable, bar_format=form, leave=False)
+
+    def __enter__(self) -> Callable[[Event], None]:
+        return self._take
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def _take(self, event: Event) -> None:
+        from .events import Progress
+
+        if isinstance(event, Progress):
+            if self._bar.desc != event.stage:
+                self._bar.reset(event.total)
+                self._bar.set_description_str(event.stage)
+            self._bar.update(event.done - self._bar.n)
+
+
+class _Download(_Bar):
+    """The same for bytes."""
+
+    def __enter__(self) -> Callable[[str, int, int], None]:  # type: ignore[override]
+        return self._advance
+
+    def _advance(self, name: str, done_bytes: int, total_bytes: int) -> None:
+        from .events import Progress
+
+        self._take(Progress(name, done_bytes >> 20, max(total_bytes, done_bytes) >> 20))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

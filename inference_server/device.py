@@ -1,0 +1,50 @@
+"""Which device networks run on; torch is imported only when that is asked."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .errors import SpecInvalid
+
+CHOICES = ("auto", "cpu", "cuda", "mps")
+
+
+def choose(name: str | None = None) -> str:
+    """ "cpu", "cuda" or "mps".
+
+    Args:
+        name: one of CHOICES; None takes ANIMATE_PORTRAIT_DEVICE, or "auto".
+
+    Raises:
+        SpecInvalid: an unknown name, or a device that this machine does not have.
+    """
+    wanted = name or os.environ.get("ANIMATE_PORTRAIT_DEVICE") or "auto"
+    if wanted not in CHOICES:
+        text = f'There is no device "{wanted}".'
+        raise SpecInvalid(text, f"Choose one of: {', '.join(CHOICES)}.")
+    if wanted == "cpu":
+        return "cpu"
+    import torch
+
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return next((device for device, there in present.items() if there), "cpu")
+    if not present[wanted]:
+        text = f'The device "{wanted}" was asked for, but torch finds none here.'
+        raise SpecInvalid(text, "Choose auto or cpu; after a driver change run install.py again.")
+    return wanted
+
+
+def free_gpu() -> int:
+    """Give memory that torch holds but does not use back to the system.
+
+    Returns:
+        Bytes freed; 0 when torch has not been used.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return 0
+    before = torch.cuda.memory_reserved()
+    torch.cuda.empty_cache()
+    return int(before - torch.cuda.memory_reserved())

@@ -1,0 +1,91 @@
+"""Content keys: what decides the pixels of a frame, as one digest.
+
+Motion is rounded before it is drawn, not only before it is hashed: two frames of one key are equal
+to the last bit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .cache import digest
+from .datatypes import Look, Motion
+from .registry import Renderer, Style
+
+KEY_VERSION = 1  # change it when what goes into a key changes
+STEPS_PER_UNIT = 10_000  # motion is rounded to 1e-4
+MOTION_PARAMS = ("lip_amount", "head_amount", "eye_amount")  # already in the motion
+_PLAIN_STYLE = "photo"  # has no strokes: neither seed nor params of the look change it
+
+
+def rounded(motion: Motion) -> Motion:
+    """The motion on the grid of 1e-4 that keys see and renderers draw."""
+    return dataclasses.replace(
+        motion,
+        expression=_rounded(motion.expression),
+        head=_rounded(motion.head),
+        gaze=_rounded(motion.gaze),
+        native={name: _rounded(rows) for name, rows in motion.native.items()},
+    )
+
+
+def look_key(face_crop_key: str, renderer: Renderer, style: Style, look: Look) -> str:
+    """Digest of everything but the motion."""
+    plain = look.style == _PLAIN_STYLE
+    params = {name: value for name, value in look.params.items() if name not in MOTION_PARAMS}
+    return digest(
+        KEY_VERSION,
+        face_crop_key,
+        [renderer.name, renderer.version, style.name, style.version],
+        [look.size, look.framing, look.alpha],
+        [None, {}] if plain else [look.seed, params],
+    )
+
+
+def frame_keys(of_look: str, motion: Motion, temporal_radius: int) -> tuple[str, ...]:
+    """One digest per frame of a rounded motion.
+
+    Args:
+        of_look: see `look_key`.
+        motion: N frames, rounded.
+        temporal_radius: frames before and after that a frame depends on.
+    """
+    rows = _rows(motion)
+    n_frames = len(rows)
+    start = hashlib.sha256(of_look.encode())
+    keys = []
+    for frame in range(n_frames):
+        first = max(0, frame - temporal_radius)
+        last = min(n_frames, frame + temporal_radius + 1)
+        state = start.copy()
+        state.update((frame - first).to_bytes(4, "little"))
+        state.update(rows[first:last].tobytes())
+        keys.append(state.hexdigest())
+    return tuple(keys)
+
+
+def _steps(values: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    return np.rint(values.astype(np.float64) * STEPS_PER_UNIT).astype(np.int32)
+
+
+def _rounded(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    return (_steps(values) / STEPS_PER_UNIT).astype(np.float32)
+
+
+def _rows(motion: Motion) -> npt.NDArray[np.int32]:
+    """(N, C) everything that a motion holds, in steps; the names of `native` in order."""
+    native: Mapping[str, npt.NDArray[Any]] = motion.native
+    parts = [
+        motion.expression,
+        motion.head,
+        motion.gaze,
+        *(native[name] for name in sorted(native)),
+    ]
+    columns = [_steps(part).reshape(motion.n_frames, -1) for part in parts]
+    return np.ascontiguousarray(np.concatenate(columns, axis=1))
