@@ -46,7 +46,7 @@ _COARSE_SIGMA = 2.6  # of soft contours: jaws and noses without an edge
 _COARSE_GAIN, _COLOUR_GAIN = 1.1, 1.1  # of soft contours in luminance and in colour
 
 _CONTRAST_SHARE = 95  # percentile of the response in the face that decides what counts as a line
-_CONTRAST_GAIN, _MIN_HIGH, _MAX_HIGH = 1.4, 0.02, 0.05  # log units
+_CONTRAST_GAIN, _MIN_HIGH, _MAX_HIGH = 1.15, 0.018, 0.05  # log units
 _SEED = 0.45  # a stroke must somewhere be this strong, full = 1
 _THINNEST = 0.3  # width at the faintest end of a stroke over that of a full line
 
@@ -63,7 +63,7 @@ class _Nib:
     radius: float  # half of the full width
 
 
-_LINE = _Nib(fade=0.25, full=1.0, length=9.0, radius=1.35)
+_LINE = _Nib(fade=0.25, full=1.0, length=7.5, radius=1.4)
 _CARVE = _Nib(fade=0.6, full=2.0, length=8.0, radius=1.2)  # strands cut out of the black
 
 

@@ -19,7 +19,8 @@ _SURROUNDINGS, _SHARE = 12.0, 0.75  # black is darker than this share of its sur
 FINE = 0.7  # blur before tones are compared
 _GUIDE_RADIUS, _GUIDE_TONE = 9, 0.04  # guided filter: differences below this are paper texture
 _CRISPNESS, _CRISP_SIGMA = 1.0, 6.0  # unsharp mask: strands and folds open up the black
-_SPOT_SIZE, _SPOT_FROM, _SPOT_TO = 2.5, 0.12, 0.2  # highlights in eyes are kept at any size
+_SPOT_SIZE, _SPOT_FROM, _SPOT_TO = 2.5, 0.1, 0.2  # highlights in eyes: radius, tone over the iris
+_SPOT_EXCESS = 0.3  # they are white, and kept at any size
 _LEAST_BLACK, _LEAST_WHITE = 1.2, 3.0  # sum of tone over a kept patch, px^2
 _SHALLOW, _DEEP = 0.07, 0.08  # a kept patch must somewhere be this much past the threshold
 _EDGE = 0.004  # tone per px: a softer edge than this stays soft
@@ -62,9 +63,9 @@ def lightness(fine: Field, flowing: Field, detail: float, skin: float, dark: flo
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     height = fine - cv2.morphologyEx(fine, cv2.MORPH_OPEN, disc)
     spot = smoothstep(height, _SPOT_FROM * skin, _SPOT_TO * skin)
-    crisp += spot * np.maximum(fine - crisp, 0)
     around = blur(fine, _SURROUNDINGS * detail)
-    return crisp - np.clip(_SHARE * around, dark, dark + _RANGE * skin)
+    excess = crisp - np.clip(_SHARE * around, dark, dark + _RANGE * skin)
+    return excess + spot * np.maximum(_SPOT_EXCESS * skin - excess, 0)
 
 
 def _guided(field: Field, radius: int, variance: float) -> Field:
@@ -104,6 +105,7 @@ def _kept(patch: npt.NDArray[np.bool_], depth: Field, least: float, skin: float)
     top = np.zeros(n, np.float32)
     np.maximum.at(top, flat, deep)
     keep = smoothstep(mass, 0.8 * least, least) * smoothstep(top, _SHALLOW * skin, _DEEP * skin)
+    keep = np.maximum(keep, smoothstep(top, 0.8 * _SPOT_EXCESS * skin, 0.9 * _SPOT_EXCESS * skin))
     keep[0] = 1
     inside = keep.astype(np.float32)[labels]
     around = cv2.erode(inside, np.ones((3, 3), np.uint8))
