@@ -1,0 +1,307 @@
+"""The inside of the mouth: two rows of teeth, tongue and cavity, seen between the lips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from inference_server.portrait.face_mesh import Fit
+from inference_server.portrait.topology import MOUTH_RIM
+
+from .palette import LUMA, Palette
+from .polygons import box_around, coverage
+from .pose import Pose, place, rigid_affine
+from .raster import backward_map, compiled
+from .rig import JAW_FORWARD, JAW_SIDEWAYS, Rig, turn_jaw
+from .teeth import ARCH_SPAN, Arch, arches
+
+Array = npt.NDArray[np.float64]
+Image = npt.NDArray[np.float32]
+
+SHUT_PX, OPEN_PX = 0.9, 2.1  # of a 512 px crop: gap at which the inside starts to show, and shows
+SOURCE_OPEN = 0.10  # gap over mouth width from which the picture's own teeth are used
+_NOISE_SIDE = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Jaw:
+    """Where the lower jaw is in one frame."""
+
+    opening: float  # jawOpen
+    sideways: float  # jawLeft - jawRight
+    forward: float  # jawForward
+    tongue: float  # tongueOut
+
+    def move(self, points: Array) -> Array:
+        """Points (n, 3) fixed to the jaw, canonical axes."""
+        shift = [JAW_SIDEWAYS * self.sideways, 0.0, -JAW_FORWARD * self.forward]
+        return turn_jaw(points, self.opening) + shift
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mouth:
+    """What is behind the lips of one portrait."""
+
+    upper: Arch  # fixed to the skull
+    lower: Arch  # fixed to the jaw
+    tongue: Array  # (3, 3) centre, right edge and front edge at rest, canonical axes
+    anchor: Array  # (3,) canonical place of the upper lip's inner rim
+    own_teeth: Image | None  # (h, w, 4) teeth that the picture shows, RGB and coverage
+    own_origin: tuple[int, int]  # x, y px of that patch
+    noise: Image  # (256, 256) the picture's grain, 0..255 levels
+    palette: Palette
+    unit: float  # px per pixel of a 512 px crop
+
+
+def prepare(
+    image: npt.NDArray[np.uint8],
+    mesh: npt.NDArray[np.floating],
+    fit: Fit,
+    rig: Rig,
+    palette: Palette,
+    unit: float,
+    seed: int,
+) -> Mouth:
+    """The mouth of an (H, W, 3) picture whose face mesh is (478, 3) px."""
+    own, origin, tooth = None, (0, 0), palette.tooth
+    if rig.mouth.gap / (2 * rig.mouth.half_width) > SOURCE_OPEN:
+        own, origin = _own_teeth(image, mesh, fit)
+        shown = own[own[..., 3] > 0.7][:, :3].astype(np.float64)
+        if len(shown) > 20:
+            luma = shown @ LUMA
+            tooth = np.median(shown[luma >= np.percentile(luma, 60)], axis=0)
+    upper, lower = arches(rig, fit, palette, tooth)
+    depth = float(fit.canonical[13, 2])
+    centre, bottom = rig.mouth.centre, float(lower.points[0, 1])
+    noise = np.random.default_rng(seed).standard_normal((_NOISE_SIDE, _NOISE_SIDE))
+    noise = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 0.7)
+    grain = 0.0 if palette.flat or palette.grain <= 1 else 0.6 * min(palette.grain, 6.0)
+    return Mouth(
+        upper=upper,
+        lower=lower,
+        tongue=np.array(
+            [
+                [centre, bottom + 0.028, depth + 0.14],
+                [centre + 0.125, bottom + 0.030, depth + 0.14],
+                [centre, bottom + 0.100, depth + 0.10],
+            ]
+        ),
+        anchor=fit.canonical[13],
+        own_teeth=own,
+        own_origin=origin,
+        noise=noise / noise.std() * np.float32(grain),
+        palette=palette,
+        unit=unit,
+    )
+
+
+def _own_teeth(
+    image: npt.NDArray[np.uint8], mesh: npt.NDArray[np.floating], fit: Fit
+) -> tuple[Image, tuple[int, int]]:
+    """The open mouth of the picture with soft coverage, its lower edge left out, and its origin."""
+    rim = mesh[list(MOUTH_RIM), :2].astype(np.float64)
+    x0, y0, x1, y1 = box_around(rim, 0.03 * fit.scale + 3, image.shape)
+    inside = coverage(rim - [x0, y0], (y1 - y0, x1 - x0))
+    kernel = max(3, int(0.012 * fit.scale) | 1)
+    inside = cv2.erode(inside, np.ones((kernel, kernel), np.uint8))
+    inside = cv2.GaussianBlur(inside, (0, 0), 0.008 * fit.scale + 0.5)
+    rows = (np.arange(y0, y1) - mesh[13, 1]) / max(2.0, float(mesh[14, 1] - mesh[13, 1]))
+    t = np.clip((rows - 0.62) / 0.36, 0, 1)
+    inside *= (1 - t * t * (3 - 2 * t)).astype(np.float32)[:, None]
+    patch = np.dstack([image[y0:y1, x0:x1].astype(np.float32), inside])
+    return patch.astype(np.float32), (x0, y0)
+
+
+def draw(
+    canvas: npt.NDArray[np.uint8],
+    corner: tuple[int, int],
+    mouth: Mouth,
+    rim: Array,
+    jaw: Jaw,
+    pose: Pose,
+    fit: Fit,
+) -> None:
+    """Paint what shows between the lips into `canvas`, in place.
+
+    Args:
+        canvas: (h, w, 4) uint8; only its colours change.
+        corner: x, y of the canvas in the picture.
+        rim: (2k, 2) px of the picture: inner lip line now, upper row, then lower row back.
+    """
+    half = len(rim) // 2
+    gaps = np.linalg.norm(rim[half + 1 :][::-1] - rim[1:half], axis=1)
+    widest = float(gaps.max())
+    strength = (widest / mouth.unit - SHUT_PX) / (OPEN_PX - SHUT_PX)
+    scale = fit.scale * pose.zoom
+    if strength > 0:
+        x0, y0, x1, y1 = box_around(rim - corner, 0.04 * scale + 3, canvas.shape)
+        if x1 - x0 < 3 or y1 - y0 < 3:
+            return
+        origin = np.array([corner[0] + x0, corner[1] + y0], np.float64)
+        view = canvas[y0:y1, x0:x1]
+        mask = coverage(rim - origin, view.shape)
+        inside = _inside(mouth, mask, origin, jaw, pose, fit, widest / scale)
+        soft = max(1.0, min(0.022 * scale, 0.28 * widest))
+        light = _occlusion(mask, soft, widest / scale)
+        edge = cv2.GaussianBlur(mask, (3, 3), 0) * np.float32(min(1.0, strength))
+        noise = np.tile(mouth.noise, (view.shape[0] // 256 + 1, view.shape[1] // 256 + 1))
+        _blend(view, inside, light, edge, noise)
+    if jaw.tongue > 0.02:
+        _stick_out(canvas, corner, mouth, rim, jaw.tongue, scale)
+
+
+def _inside(
+    mouth: Mouth, mask: Image, origin: Array, jaw: Jaw, pose: Pose, fit: Fit, gap: float
+) -> Image:
+    """(h, w, 3) cavity, tongue and teeth, unlit; `gap` in face widths."""
+
+    def project(points: Array) -> Array:
+        placed = place(fit.to_picture(points), np.ones(len(points)), pose, fit)
+        placed[:, :2] -= origin
+        return placed
+
+    colours = mouth.palette
+    shape = mask.shape
+    ends = project(jaw.move(mouth.tongue))[:, :2]
+    across = max(float(np.linalg.norm(ends[1] - ends[0])), 1.0)
+    along = max(float(np.linalg.norm(ends[2] - ends[0])), 1.0)
+    inside = np.empty((*shape, 3), np.float32)
+    _paint_cavity(
+        inside, colours.cavity, colours.tongue * 0.85, ends[0, 0], ends[0, 1] + 0.45 * along,
+        across, along, colours.flat,
+    )  # fmt: skip
+    # teeth lie in the lips' shade while the mouth is but a slit
+    shade = 0.62 + 0.38 * min(1.0, gap / 0.09)
+    for arch, points, level in (
+        (mouth.lower, jaw.move(mouth.lower.points), 0.74),
+        (mouth.upper, mouth.upper.points, 1.0),
+    ):
+        vertices = np.ascontiguousarray(project(points), np.float32)
+        u, v = backward_map(vertices, arch.uv, arch.triangles, shape)
+        _paint_teeth(inside, arch.texture, u, v, np.float32(level * shade), np.float32(ARCH_SPAN))
+    if mouth.own_teeth is not None:
+        forward = rigid_affine(mouth.anchor, pose, fit)
+        forward[:, 2] += forward[:, :2] @ np.array(mouth.own_origin, np.float64) - origin
+        own = cv2.warpAffine(mouth.own_teeth, forward, shape[::-1], flags=cv2.INTER_LINEAR)
+        inside += (own[..., :3] - inside) * own[..., 3:]
+    return inside
+
+
+def _occlusion(mask: Image, soft: float, gap: float) -> Image:
+    """(h, w) light that reaches between the lips: the blurred outline, the upper lip's shadow."""
+    near = cv2.GaussianBlur(mask, (0, 0), soft)
+    down = np.float32([[1, 0, 0], [0, 1, 0.9 * soft]])
+    near = np.minimum(near, cv2.warpAffine(near, down, mask.shape[::-1]))
+    darkest = 0.45 + 0.15 * min(1.0, gap / 0.08)
+    return np.float32(darkest) + np.float32(1 - darkest) * np.clip((near - 0.15) / 0.6, 0, 1)
+
+
+def _stick_out(
+    canvas: npt.NDArray[np.uint8],
+    corner: tuple[int, int],
+    mouth: Mouth,
+    rim: Array,
+    amount: float,
+    scale: float,
+) -> None:
+    """A tongue over the lower lip, in place."""
+    half = len(rim) // 2
+    root, low = rim[half // 2] - corner, rim[half + half // 2] - corner
+    right = rim[half] - rim[0]
+    right = right / max(float(np.linalg.norm(right)), 1e-6)
+    down = np.array([-right[1], right[0]])
+    length = (0.03 + 0.11 * amount) * scale + float((low - root) @ down)
+    half_width = 0.075 * scale
+    angle = np.linspace(0, np.pi, 24)
+    tip = np.stack([np.cos(angle), np.sin(angle) ** 0.7], 1)
+    bend = length - min(half_width, 0.6 * length)
+    outline = np.concatenate(
+        [
+            (tip[:, :1] * right * half_width) + down * (bend + tip[:, 1:] * (length - bend)),
+            np.array([-right * half_width, right * half_width]),
+        ]
+    )
+    outline += root
+    x0, y0, x1, y1 = box_around(outline, 3, canvas.shape)
+    if x1 - x0 < 3 or y1 - y0 < 3:
+        return
+    mask = cv2.GaussianBlur(coverage(outline - [x0, y0], (y1 - y0, x1 - x0)), (3, 3), 0)
+    upper_lip = np.concatenate(
+        [rim[: half + 1], [rim[half] + down * 2 * scale, rim[0] + down * 2 * scale]]
+    )
+    mask *= coverage(upper_lip - corner - [x0, y0], mask.shape)
+    y, x = np.mgrid[y0:y1, x0:x1].astype(np.float64)
+    sideways = ((x - root[0]) * right[0] + (y - root[1]) * right[1]) / half_width
+    forth = ((x - root[0]) * down[0] + (y - root[1]) * down[1]) / length
+    tone = 1.25 - 0.35 * sideways**2 - 0.30 * np.clip(forth - 0.55, 0, 1) ** 2
+    tone = (tone - 0.16 * np.exp(-((sideways / 0.10) ** 2))) * np.clip(0.45 + 2.5 * forth, 0, 1)
+    view = canvas[y0:y1, x0:x1, :3]
+    painted = np.clip(tone[..., None] * mouth.palette.tongue, 0, 255)
+    view[:] = (view * (1 - mask[..., None]) + painted * mask[..., None] + 0.5).astype(np.uint8)
+
+
+@compiled
+def _paint_cavity(inside, cavity, tongue, centre_x, centre_y, across, along, flat):  # type: ignore[no-untyped-def]
+    height, width = inside.shape[0], inside.shape[1]
+    for i in range(height):
+        tone = 0.55 + 0.75 * i / height
+        if flat:
+            tone = 0.8
+        for j in range(width):
+            x = (j - centre_x) / across
+            y = (i - centre_y) / along
+            radius = 0.6 * x**4 + 0.4 * x * x + y * y
+            cover = min(max((1.05 - radius) / 0.25, 0.0), 1.0)
+            shade = 1.05 - 0.55 * min(radius, 1.0) - 0.14 * np.exp(-((x / 0.08) ** 2))
+            shade = min(max(shade, 0.2), 1.1)
+            if flat:
+                shade = 0.9
+            for c in range(3):
+                inside[i, j, c] = cavity[c] * tone * (1 - cover) + tongue[c] * shade * cover
+
+
+@compiled
+def _paint_teeth(inside, texture, u, v, level, span):  # type: ignore[no-untyped-def]
+    height, width = texture.shape[0], texture.shape[1]
+    for i in range(u.shape[0]):
+        for j in range(u.shape[1]):
+            if u[i, j] < -0.5:
+                continue
+            p = min(
+                max(u[i, j] * width - np.float32(0.5), np.float32(0)), np.float32(width - 1.001)
+            )
+            q = min(
+                max(v[i, j] * height - np.float32(0.5), np.float32(0)), np.float32(height - 1.001)
+            )
+            ip, iq = int(p), int(q)
+            fp, fq = p - ip, q - iq
+            w00, w01 = (1 - fp) * (1 - fq), fp * (1 - fq)
+            w10, w11 = (1 - fp) * fq, fp * fq
+            a = texture[iq, ip, 3] * w00 + texture[iq, ip + 1, 3] * w01
+            a += texture[iq + 1, ip, 3] * w10 + texture[iq + 1, ip + 1, 3] * w11
+            if a <= 0:
+                continue
+            # teeth further round the arch face away from the light and into the cheek's shade
+            facing = max(np.cos((2 * u[i, j] - 1) * span * 0.92), 0.0) ** 0.7
+            light = level * (0.36 + 0.64 * facing)
+            for c in range(3):
+                t = texture[iq, ip, c] * w00 + texture[iq, ip + 1, c] * w01
+                t += texture[iq + 1, ip, c] * w10 + texture[iq + 1, ip + 1, c] * w11
+                # premultiplied
+                inside[i, j, c] = inside[i, j, c] * (1 - a) + t * light
+
+
+@compiled
+def _blend(view, inside, light, edge, noise):  # type: ignore[no-untyped-def]
+    for i in range(view.shape[0]):
+        for j in range(view.shape[1]):
+            m = edge[i, j]
+            if m <= 0:
+                continue
+            for c in range(3):
+                lit = inside[i, j, c] * light[i, j] + noise[i, j]
+                value = view[i, j, c] * (1 - m) + lit * m
+                view[i, j, c] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)

@@ -1,0 +1,198 @@
+"""Flat pictures that a frame is put together from, and the part of a picture that is animated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from inference_server.datatypes import FaceCrop, Look, Portrait
+
+from .background import clean_plate, foreground_colours
+
+Image = npt.NDArray[np.uint8]
+
+PAD = 0.17  # of the side: texture beyond the picture, for what moves in from outside
+_CUTOUT_SHARE = 0.005  # of the pixels transparent: the source is a cut-out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """The animated square and what lies around it, all in px of the frame."""
+
+    frame: Image  # (H, W, 3) the frame at rest
+    corner: tuple[int, int]  # x, y of the square in the frame
+    shape: tuple[int, int]  # height and width of the square
+    wide: Image  # (h + 2 pad, w + 2 pad, 3) the square and what surrounds it
+    pad: int  # px
+    mesh: npt.NDArray[np.float64]  # (478, 3) px of the square
+    matte: npt.NDArray[np.float32]  # (h, w) 0..1
+    figure_found: bool  # the matte tells a figure from a background
+    held: tuple[bool, bool, bool, bool]  # borders (left, top, right, bottom) that must not move
+
+    @property
+    def image(self) -> Image:
+        """(h, w, 3) the square at rest."""
+        height, width = self.shape
+        return self.wide[self.pad : self.pad + height, self.pad : self.pad + width]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plates:
+    """One medium's pictures of the square; arguments of raster.compose."""
+
+    texture: Image  # (h + 2 pad, w + 2 pad, 4) the figure, premultiplied
+    still: Image  # (h, w, 4) the square at rest, straight alpha
+    background: Image  # (h, w, 3) without the figure
+
+
+def _over_white(rgba: Image) -> Image:
+    """(H, W, 3): transparent parts turn to paper."""
+    if (rgba[..., 3] == 255).all():
+        return np.ascontiguousarray(rgba[..., :3])
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    return (rgba[..., :3] * alpha + 255 * (1 - alpha) + 0.5).astype(np.uint8)
+
+
+def _resized(image: npt.NDArray, size: tuple[int, int]) -> npt.NDArray:
+    """An image at (width, height), without moiré when it shrinks."""
+    if size == image.shape[1::-1]:
+        return image
+    shrinks = size[0] < image.shape[1]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
+def _matte(crop: FaceCrop) -> tuple[npt.NDArray[np.float32], bool]:
+    """Coverage (S, S) of the figure, and whether it is one."""
+    alpha = crop.rgba[..., 3].astype(np.float32) / 255
+    cutout = float((alpha < 0.5).mean()) > _CUTOUT_SHARE
+    if crop.matte_found:
+        return np.minimum(crop.matte, alpha) if cutout else crop.matte.astype(np.float32), True
+    return (alpha, True) if cutout else (np.ones_like(alpha), False)
+
+
+def stage(portrait: Portrait, crop: FaceCrop, look: Look) -> Stage:
+    """Lay out a frame: the face crop alone, or the whole picture around it."""
+    if look.framing == "picture":
+        return _picture_stage(portrait, crop, look.size)
+    return _crop_stage(portrait, crop, look.size)
+
+
+def _crop_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
+    zoom = size / crop.rgba.shape[0]
+    image = _over_white(_resized(crop.rgba, (size, size)))
+    matte, found = _matte(crop)
+    pad = int(PAD * size)
+    wide = _surroundings(portrait, crop.to_picture, zoom, size, pad)
+    wide[pad : pad + size, pad : pad + size] = image
+    return Stage(
+        frame=image,
+        corner=(0, 0),
+        shape=(size, size),
+        wide=wide,
+        pad=pad,
+        mesh=crop.mesh.astype(np.float64) * zoom,
+        matte=np.clip(_resized(matte, (size, size)), 0, 1),
+        figure_found=found,
+        held=(False, False, False, False),
+    )
+
+
+def _surroundings(
+    portrait: Portrait,
+    to_picture: npt.NDArray[np.float64],
+    zoom: float,
+    size: int,
+    pad: int,
+) -> Image:
+    """The picture in and around a crop, mirrored where the picture ends."""
+    scale = zoom / float(np.sqrt(abs(np.linalg.det(to_picture[:, :2]))))  # frame px per picture px
+    picture, shrink = portrait.rgba, 1.0
+    if scale < 1:
+        height, width = picture.shape[:2]
+        smaller = (max(2, round(width * scale)), max(2, round(height * scale)))
+        picture = _resized(picture, smaller)
+        shrink = smaller[0] / width
+    affine = to_picture.copy()
+    affine[:, :2] /= zoom
+    affine[:, 2] -= affine[:, :2] @ np.full(2, float(pad))
+    affine *= shrink
+    return cv2.warpAffine(
+        _over_white(picture),
+        affine,
+        (size + 2 * pad, size + 2 * pad),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+
+
+def _picture_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
+    height, width = portrait.rgba.shape[:2]
+    scale = size / max(height, width)
+    frame_size = (max(2, round(width * scale)), max(2, round(height * scale)))
+    frame = _over_white(_resized(portrait.rgba, frame_size))
+    to_frame = crop.to_picture * scale  # crop px -> frame px
+    side = crop.rgba.shape[0]
+    corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]]) @ to_frame.T
+    x0, y0 = np.clip(np.round(corners.min(0)).astype(int), 0, np.array(frame_size) - 2)
+    x1, y1 = np.clip(np.round(corners.max(0)).astype(int), [x0 + 2, y0 + 2], frame_size)
+    shape = (int(y1 - y0), int(x1 - x0))
+    pad = int(PAD * max(shape))
+    bordered = cv2.copyMakeBorder(frame, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
+    into = to_frame.copy()
+    into[:, 2] -= [x0, y0]
+    matte, found = _matte(crop)
+    mesh = crop.mesh.astype(np.float64)
+    zoom = float(np.sqrt(abs(np.linalg.det(into[:, :2]))))
+    placed = np.column_stack([mesh[:, :2] @ into[:, :2].T + into[:, 2], mesh[:, 2] * zoom])
+    if zoom < 1:
+        soft = 0.4 / zoom
+        matte = cv2.GaussianBlur(matte, (0, 0), soft)
+    matte = cv2.warpAffine(
+        matte, into, shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return Stage(
+        frame=frame,
+        corner=(int(x0), int(y0)),
+        shape=shape,
+        wide=np.ascontiguousarray(bordered[y0 : y1 + 2 * pad, x0 : x1 + 2 * pad]),
+        pad=pad,
+        mesh=placed,
+        matte=np.clip(matte, 0, 1),
+        figure_found=found,
+        held=(x0 > 0, y0 > 0, int(x1) < frame_size[0], int(y1) < frame_size[1]),
+    )
+
+
+def photo_plates(scene: Stage, opaque: bool) -> Plates:
+    """The plates as pictured."""
+    if not scene.figure_found:
+        return figure_plates(scene, scene.wide, scene.image, opaque)
+    figure = scene.wide.copy()
+    height, width = scene.shape
+    inner = figure[scene.pad : scene.pad + height, scene.pad : scene.pad + width]
+    inner[:] = foreground_colours(scene.image, scene.matte)
+    plates = figure_plates(scene, figure, clean_plate(scene.image, scene.matte), opaque)
+    if opaque:
+        plates.still[..., :3] = scene.image  # a face at rest is the picture itself
+    return plates
+
+
+def figure_plates(scene: Stage, figure: Image, background: Image, opaque: bool) -> Plates:
+    """Plates from colours of the figure (h + 2 pad, w + 2 pad, 3) and a background (h, w, 3)."""
+    pad, (height, width) = scene.pad, scene.shape
+    matte = cv2.copyMakeBorder(scene.matte, pad, pad, pad, pad, cv2.BORDER_REPLICATE)[..., None]
+    texture = np.dstack([figure * matte, matte * 255]) + 0.5
+    inner = figure[pad : pad + height, pad : pad + width]
+    if opaque:
+        alpha = scene.matte[..., None]
+        colours = inner * alpha + background * (1 - alpha) + 0.5
+        still = np.dstack([colours, np.full(scene.shape, 255.0)])
+    else:
+        still = np.dstack([inner, scene.matte * 255 + 0.5])
+        still[scene.matte * 255 + 0.5 < 1, :3] = background[scene.matte * 255 + 0.5 < 1]
+    return Plates(
+        texture.astype(np.uint8), still.astype(np.uint8), np.ascontiguousarray(background)
+    )

@@ -1,0 +1,288 @@
+"""The renderer that needs no network: the portrait itself, warped on a face mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from inference_server.datatypes import ARKIT_INDEX, FaceCrop, Look, Motion, Portrait
+from inference_server.portrait import face_mesh
+from inference_server.portrait.face_mesh import Fit
+from inference_server.portrait.topology import (
+    EYE_LEFT_RIM,
+    EYE_RIGHT_RIM,
+    IRIS_LEFT,
+    IRIS_RIGHT,
+    LIP_INNER_LOWER,
+    LIP_INNER_UPPER,
+    LIP_OUTER_LOWER,
+    LIP_OUTER_UPPER,
+    rim,
+)
+
+from . import eyes, mesh, mouth, restyle, rig
+from .eyes import Eye, gaze_offset, lid_motion
+from .mesh import HeadMesh
+from .mouth import Jaw, Mouth
+from .palette import Palette
+from .plates import Plates, Stage, photo_plates, stage
+from .pose import Pose, PoseLimits, pose_of
+from .raster import backward_map, compose
+from .restyle import REACH, Medium, Patch
+from .rig import Rig
+
+Array = npt.NDArray[np.float64]
+Image = npt.NDArray[np.uint8]
+
+_LOOK_X_DEG, _LOOK_Y_DEG = 30.0, 25.0  # what an eyeLook weight of 1 means
+_FINE_SIDE = 320  # px; smaller squares are rastered at full resolution
+# outer then inner lip line, each once around from the person's right corner by the lower lip
+_LIP_POINTS = (
+    LIP_OUTER_LOWER + LIP_OUTER_UPPER[-2:0:-1] + LIP_INNER_LOWER + LIP_INNER_UPPER[-2:0:-1]
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """Everything about one portrait and look that does not depend on motion."""
+
+    scene: Stage
+    frame: Image  # (H, W, 4) the whole frame at rest
+    fit: Fit
+    limits: PoseLimits
+    rig: Rig
+    head: HeadMesh
+    eyes: tuple[Eye, Eye]  # the person's right, left
+    mouth: Mouth
+    photo: Plates
+    drawn: Plates | None
+    medium: Medium | None
+    opaque: bool
+    step: int  # px per sample of the backward map
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """The geometry of one frame."""
+
+    pose: Pose
+    gaze: tuple[Array, Array]  # (2,) deg of the right and left eye
+    blinks: tuple[float, float]
+    jaw: Jaw
+    coarse: Array  # (n, 3) px of the square
+    refined: Array  # (m, 3)
+
+
+class MeshWarp:
+    """See registry.Renderer."""
+
+    name = "mesh_warp"
+    version = "1"
+    temporal_radius = 0
+    parallel = True
+
+    def prepare(self, portrait: Portrait, face_crop: FaceCrop, look: Look) -> Prepared:
+        """Cut the portrait into layers and build its rig."""
+        scene = stage(portrait, face_crop, look)
+        fit = face_mesh.fit(scene.mesh)
+        face_rig = rig.build(fit.canonical)
+        palette = Palette.of(scene.image, scene.mesh, face_crop.kind)
+        side = max(scene.shape)
+        photo = photo_plates(scene, opaque=not look.alpha)
+        medium = restyle.medium(scene, look)
+        drawn, frame = None, scene.frame
+        if medium is not None:
+            drawn, frame = restyle.styled_plates(scene, photo, medium, opaque=not look.alpha)
+        return Prepared(
+            scene=scene,
+            frame=_frame_at_rest(frame, scene, opaque=not look.alpha),
+            fit=fit,
+            limits=PoseLimits.of(fit),
+            rig=face_rig,
+            head=mesh.build(
+                scene.mesh, fit, scene.shape, scene.pad, scene.held, not scene.figure_found
+            ),
+            eyes=eyes.prepare(scene.image, scene.mesh, fit, palette),
+            mouth=mouth.prepare(
+                scene.image, scene.mesh, fit, face_rig, palette, side / 512, look.seed
+            ),
+            photo=photo,
+            drawn=drawn,
+            medium=medium,
+            opaque=not look.alpha,
+            step=2 if side > _FINE_SIDE else 1,
+        )
+
+    def render(self, prepared: Prepared, motion: Motion, frames: Sequence[int]) -> Iterator[Image]:
+        """(h, w, 4) uint8 straight-alpha RGBA for each index, in order."""
+        for frame in frames:
+            yield draw(prepared, shape_of(prepared, motion, frame))
+
+    def landmarks(
+        self, prepared: Prepared, motion: Motion, frames: Sequence[int]
+    ) -> npt.NDArray[np.float32]:
+        """(len(frames), 478, 2) mesh points in px of the frame, as drawn."""
+        points = np.empty((len(frames), face_mesh.N_MESH, 2), np.float32)
+        for k, frame in enumerate(frames):
+            shape = shape_of(prepared, motion, frame)
+            points[k] = shape.coarse[: face_mesh.N_MESH, :2] + prepared.scene.corner
+            for iris, eye, gaze in zip(
+                (IRIS_RIGHT, IRIS_LEFT), prepared.eyes, shape.gaze, strict=True
+            ):
+                points[k, list(iris)] += gaze_offset(eye, gaze) * shape.pose.zoom
+        return points
+
+    def lips(self, motion: Motion) -> npt.NDArray[np.float32]:
+        """(N, 40, 3) lip points of the mean face under the motion, without head pose.
+
+        Outer 20, then inner 20 points; the middle of the outer eye corners is the origin and
+        their distance 1; x right, y down, z away.
+        """
+        face = rig.build(face_mesh.template())
+        corners = face.canonical[[33, 263]]
+        origin, unit = corners.mean(0), float(np.linalg.norm(corners[1] - corners[0]))
+        lips = np.empty((motion.n_frames, len(_LIP_POINTS), 3), np.float32)
+        for frame in range(motion.n_frames):
+            moved = face.canonical + face.expression(motion.expression[frame], np.zeros(2))
+            lips[frame] = (moved[list(_LIP_POINTS)] - origin) / unit
+        return lips
+
+
+def _frame_at_rest(frame: Image, scene: Stage, opaque: bool) -> Image:
+    """(H, W, 4): around the square a transparent frame shows nothing."""
+    alpha = np.full(frame.shape[:2], 255 if opaque else 0, np.uint8)
+    return np.dstack([frame, alpha])
+
+
+def shape_of(prepared: Prepared, motion: Motion, frame: int) -> Shape:
+    """The geometry of one frame of a motion."""
+    weights = motion.expression[frame]
+
+    def weight(name: str) -> float:
+        return float(weights[ARKIT_INDEX[name]])
+
+    gaze = _gaze(motion.gaze[frame], weight)
+    lids = np.array([lid_motion(float(one[1])) for one in gaze])
+    pose = pose_of(motion.head[frame], prepared.fit, prepared.limits)
+    moved = prepared.rig.expression(weights, lids)
+    coarse, refined = prepared.head.deform(moved, pose, prepared.fit)
+    return Shape(
+        pose=pose,
+        gaze=gaze,
+        blinks=(weight("eyeBlinkRight") + lids[0], weight("eyeBlinkLeft") + lids[1]),
+        jaw=Jaw(
+            opening=weight("jawOpen"),
+            sideways=weight("jawLeft") - weight("jawRight"),
+            forward=weight("jawForward"),
+            tongue=weight("tongueOut"),
+        ),
+        coarse=coarse,
+        refined=refined,
+    )
+
+
+def _gaze(gaze: npt.NDArray[np.float32], weight: object) -> tuple[Array, Array]:
+    """Where the right and the left eye look, deg: Motion.gaze, else the eyeLook weights."""
+    if gaze.any():
+        both = gaze.astype(np.float64)
+        return both, both
+    assert callable(weight)
+    right = [
+        _LOOK_X_DEG * (weight("eyeLookInRight") - weight("eyeLookOutRight")),
+        _LOOK_Y_DEG * (weight("eyeLookUpRight") - weight("eyeLookDownRight")),
+    ]
+    left = [
+        _LOOK_X_DEG * (weight("eyeLookOutLeft") - weight("eyeLookInLeft")),
+        _LOOK_Y_DEG * (weight("eyeLookUpLeft") - weight("eyeLookDownLeft")),
+    ]
+    return np.array(right), np.array(left)
+
+
+def draw(prepared: Prepared, shape: Shape) -> Image:
+    """(H, W, 4) one frame."""
+    maps = _maps(prepared, shape)
+    plates = prepared.drawn or prepared.photo
+    height, width = prepared.scene.shape
+    canvas = np.empty((height, width, 4), np.uint8)
+    _compose(maps, prepared, plates, (0, 0), canvas, prepared.opaque)
+    if prepared.medium is None:
+        _paint_features(prepared, shape, canvas, (0, 0))
+    else:
+        for patch in _patches(prepared, shape):
+            reach = 2 * patch.margin + REACH * prepared.medium.scale
+            x0, y0, x1, y1 = restyle.box_around(patch.outline, reach, canvas.shape)
+            if x1 - x0 < 8 or y1 - y0 < 8:
+                continue
+            photo = np.empty((y1 - y0, x1 - x0, 4), np.uint8)
+            _compose(maps, prepared, prepared.photo, (x0, y0), photo, True)
+            _paint_features(prepared, shape, photo, (x0, y0))
+            restyle.blend(canvas, photo, (x0, y0), patch, prepared.medium)
+    if canvas.shape[:2] == prepared.frame.shape[:2]:
+        return canvas
+    x, y = prepared.scene.corner
+    whole = prepared.frame.copy()
+    whole[y : y + height, x : x + width] = canvas
+    return whole
+
+
+def _maps(prepared: Prepared, shape: Shape) -> tuple[npt.NDArray, npt.NDArray]:
+    """The backward map of the square, one sample every `step` px."""
+    height, width = prepared.scene.shape
+    step = prepared.step
+    vertices = (shape.refined / step).astype(np.float32)
+    coarse = (-(-(height - 1) // step) + 1, -(-(width - 1) // step) + 1)
+    return backward_map(vertices, prepared.head.uv, prepared.head.triangles, coarse)
+
+
+def _compose(
+    maps: tuple[npt.NDArray, npt.NDArray],
+    prepared: Prepared,
+    plates: Plates,
+    corner: tuple[int, int],
+    out: Image,
+    opaque: bool,
+) -> None:
+    compose(
+        maps[0], maps[1], prepared.step, corner[1], corner[0], plates.texture, plates.still,
+        plates.background, opaque, out,
+    )  # fmt: skip
+
+
+def _paint_features(
+    prepared: Prepared, shape: Shape, canvas: Image, corner: tuple[int, int]
+) -> None:
+    """Eyes and the inside of the mouth, in place."""
+    features = zip(prepared.eyes, prepared.head.eye_rims, shape.gaze, shape.blinks, strict=True)
+    for eye, lids, gaze, blink in features:
+        outline = shape.refined[lids, :2]
+        eyes.draw(canvas, corner, eye, outline, gaze, blink, shape.pose, prepared.fit)
+    lips = shape.refined[prepared.head.mouth_rim, :2]
+    mouth.draw(canvas, corner, prepared.mouth, lips, shape.jaw, shape.pose, prepared.fit)
+
+
+def _patches(prepared: Prepared, shape: Shape) -> list[Patch]:
+    """What a drawn frame must draw anew."""
+    patches = []
+    lips = shape.refined[prepared.head.mouth_rim, :2]
+    half = len(lips) // 2
+    gap = float(np.linalg.norm(lips[half + 1 :][::-1] - lips[1:half], axis=1).max())
+    opening = (gap / prepared.mouth.unit - mouth.SHUT_PX) / 3
+    width = prepared.fit.scale
+    if opening > 0 or shape.jaw.tongue > 0.02:
+        outline = shape.coarse[list(rim(LIP_OUTER_UPPER, LIP_OUTER_LOWER)), :2]
+        if shape.jaw.tongue > 0.02:
+            tip = outline.mean(0) + [0, 0.2 * width * shape.jaw.tongue]
+            outline = np.concatenate([outline, tip[None]])
+        amount = 1.0 if shape.jaw.tongue > 0.02 else min(1.0, opening)
+        patches.append(Patch(outline, 0.03 * width, amount))
+    for ring, gaze, blink in zip(
+        (EYE_RIGHT_RIM, EYE_LEFT_RIM), shape.gaze, shape.blinks, strict=True
+    ):
+        activity = (float(np.abs(gaze).sum()) / 30 + abs(blink)) / 0.10
+        if activity > 0.1:
+            outline = shape.coarse[list(ring), :2]
+            patches.append(Patch(outline, 0.03 * width, min(1.0, activity)))
+    return patches
