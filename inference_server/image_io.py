@@ -312,8 +312,8 @@ def _read_float(path: Path, file: BinaryIO) -> npt.NDArray[np.uint8]:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
     order = cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGBA
     rgba = cv2.cvtColor(image, order)
-    if rgba.dtype.kind in "ui":
-        return (rgba // (np.iinfo(rgba.dtype).max // 255)).astype(np.uint8)
+    if rgba.dtype in (np.uint8, np.uint16):
+        return (rgba // (1 if rgba.dtype == np.uint8 else 257)).astype(np.uint8)
     rgba = np.nan_to_num(rgba.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0)
     alpha = np.clip(rgba[..., 3:], 0, 1) if image.shape[2] == 4 else np.ones_like(rgba[..., 3:])
     colour = rgba[..., :3] / np.maximum(alpha, 1e-6)  # these formats keep colour times alpha

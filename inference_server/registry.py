@@ -129,9 +129,7 @@ STYLES = (
 MOTION_SOURCES = (Entry("rules", "Rules (any language)", ".speech.rules", "Rules"),)
 DETECTORS = (
     Entry("mediapipe", "MediaPipe Face Mesh", ".portrait.mediapipe_mesh", "MediaPipeMesh"),
-    Entry(
-        "face_alignment", "face-alignment", ".portrait.face_alignment_points", "FaceAlignmentPoints"
-    ),
+    Entry("face_alignment", "face-alignment", ".portrait.fan_points", "FanPoints"),
 )
 
 

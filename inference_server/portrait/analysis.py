@@ -1,0 +1,90 @@
+"""From a picture file to a portrait: pixels, faces, kind."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from inference_server.datatypes import Face, Portrait
+from inference_server.errors import NoFaceFound, SpecInvalid
+from inference_server.home import home
+from inference_server.image_io import read_picture
+from inference_server.registry import DETECTORS, load
+
+from . import kind, manual
+from .resampling import opaque
+
+_BY_HAND = "Place the points by hand: Sidebar > Portrait > Place Landmarks, or --landmarks FILE."
+
+
+def analyze(path: Path, landmarks: Path | None = None, detector: str = "mediapipe") -> Portrait:
+    """Read a picture and find its faces, largest first.
+
+    Args:
+        path: any picture that `image_io.read_picture` reads.
+        landmarks: points placed by hand, see `manual`; then nothing is detected.
+        detector: name in `registry.DETECTORS`. Where it finds nothing, face-alignment is tried
+            too if its weights are installed.
+
+    Raises:
+        ImageUnreadable: see `read_picture`.
+        NoFaceFound: with the picture's name and size.
+        SpecInvalid: the file of landmarks is wrong.
+        WeightsMissing: the detector asked for has no weights.
+    """
+    rgba = read_picture(path)
+    height, width = rgba.shape[:2]
+    if landmarks is not None:
+        faces = [manual.to_face(points) for points in manual.read_landmarks(landmarks)]
+        for index, face in enumerate(faces):
+            _check_inside(face, index, width, height)
+    else:
+        faces = _detect(opaque(rgba), detector)
+    if not faces:
+        raise NoFaceFound(f'No face found in "{Path(path).name}" ({width}x{height}).', _BY_HAND)
+    faces.sort(key=_area, reverse=True)
+    return Portrait(
+        rgba=rgba, faces=tuple(faces), kind=kind.guess(rgba, faces[0]), key=_key(rgba, faces)
+    )
+
+
+def _detect(image: npt.NDArray[np.uint8], detector: str) -> list[Face]:
+    faces = load(DETECTORS, detector).detect(image)
+    if not faces and detector != "face_alignment" and _face_alignment_installed():
+        faces = load(DETECTORS, "face_alignment").detect(image)
+    return list(faces)
+
+
+def _face_alignment_installed() -> bool:
+    """Asked of the folder first: the module itself imports torch, which takes a second."""
+    if not (home() / "models" / "face_alignment").is_dir():
+        return False
+    from .fan_points import available
+
+    return available()
+
+
+def _area(face: Face) -> float:
+    return float(np.prod(face.box[2:] - face.box[:2]))
+
+
+def _check_inside(face: Face, index: int, width: int, height: int) -> None:
+    x, y = face.landmarks.mean(0)
+    if not (0 <= x < width and 0 <= y < height):
+        raise SpecInvalid(
+            f"The points of face {index} lie around {x:.0f}, {y:.0f}, outside the picture "
+            f"({width}x{height}).",
+            "Points are counted in pixels of the upright picture, from its top left.",
+        )
+
+
+def _key(rgba: npt.NDArray[np.uint8], faces: list[Face]) -> str:
+    digest = hashlib.sha256(repr(rgba.shape).encode())
+    digest.update(rgba)
+    for face in faces:
+        digest.update(np.ascontiguousarray(face.mesh, np.float32))
+        digest.update(np.ascontiguousarray(face.landmarks, np.float32))
+    return digest.hexdigest()
