@@ -6,6 +6,7 @@ root under the same path, as hard links (2 s for 40,000 files) or, on another di
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from .blender_root import CannotSetUp
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXTENSION = "bl_ext.user_default.animate_portrait"
 INSIDE = Path("/srv/product")
+LINKED = "etc/animate-portrait-links.json"  # what was put into the root, in which state
 PREPARE_BLENDER = f"""
 import addon_utils, bpy
 assert addon_utils.check("{EXTENSION}")[1], "the extension is not enabled"
@@ -78,25 +80,31 @@ def _link_python(root: Path) -> None:
         wanted += [library] if library.suffix != ".a" and library.exists() else []
     else:
         wanted.append(base)
-    source = Path(inference_server.__file__).parent
-    if not source.is_relative_to(sys.prefix):  # an editable install
-        wanted.append(source)
-    python = Path(os.path.realpath(sys.executable))
+    record = root / LINKED
+    linked: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
     for path in wanted:
-        copy = _outside(root, path)
-        if path == base and _same(python, _outside(root, python)):
-            continue  # only the venv and the product change from run to run
+        copy, state = _outside(root, path), _state(path)
+        if copy.exists() and linked.get(str(path), state) == state:
+            continue  # as it was in the last run, or Debian's own
         if copy.is_dir():
             shutil.rmtree(copy)
         copy.parent.mkdir(parents=True, exist_ok=True)
         _link_tree(path, copy)
+        linked[str(path)] = state
+        record.write_text(json.dumps(linked))
+    source = Path(inference_server.__file__).parent
+    if not source.is_relative_to(sys.prefix):  # an editable install: files that may yet change
+        copy = _outside(root, source)
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def _same(path: Path, copy: Path) -> bool:
-    if not copy.is_file():
-        return False
-    one, other = path.stat(), copy.stat()
-    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+def _state(path: Path) -> str:
+    """Changes when pip installs or removes something in a venv; made from times of change."""
+    watched = [path, *path.glob("lib/python*/site-packages/*")]
+    return hashlib.sha256(
+        "".join(f"{p} {p.lstat().st_mtime_ns}\n" for p in sorted(watched)).encode()
+    ).hexdigest()
 
 
 def _link_tree(path: Path, copy: Path) -> None:
