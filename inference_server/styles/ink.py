@@ -37,7 +37,7 @@ _LINE_WEIGHTS = (0.2, 0.65, 0.15)  # of RGB: green shows lips and lids best
 _TONE_WEIGHTS = (0.5, 0.4, 0.1)  # of RGB: red keeps skin, freckles and lips white
 
 _MIN_DETAIL, _MAX_DETAIL = 1.0, 1.5  # analysis works at this many px per px of a 512 px crop
-_LOG_FLOOR = 0.08  # added before the logarithm: hides the noise of deep shadows
+_LOG_FLOOR = 0.11  # added before the logarithm: hides the noise of deep shadows
 _GRAIN = 0.9  # blur before lines are looked for
 _SIGMA = 1.0  # of the fine lines, beyond that blur
 _TENSOR_SIGMA = 2.4  # of the structure tensor
@@ -82,23 +82,25 @@ class Ink:
         """What counts as black and as a line in this picture, measured on the face.
 
         Returns:
-            ink_skin: tone of lit skin, 0..1; ink_dark: tone below which all is black;
+            ink_black, ink_skin: tones of black and of lit skin, 0..1;
+            ink_dark: levelled tone below which all is black (see masses.py);
             ink_line: response of a full line, log units.
         """
         factor = _factor(scale)
-        picture = _analysed(image, factor)
         detail = scale * factor
+        picture = _analysed(image, factor)
         inside = _oval(picture.shape[:2], _scaled_box(image, factor, face))
         tone = blur(_mixed(picture, _TONE_WEIGHTS), masses.SOFT * detail)
-        skin = masses.skin_tone(tone, inside)
-        lines = _line_picture(picture, detail)
+        black, skin = masses.levels(tone, inside)
+        tone = (tone - np.float32(black)) / np.float32(skin - black)
+        lines = _line_picture(_levelled(picture, black, skin), detail)
         tx, ty = tangents(_TENSOR_SIGMA * detail, lines)
-        contrast = np.percentile(
-            dog_across(lines, tx, ty, _SIGMA * detail)[inside], _CONTRAST_SHARE
-        )
+        response = dog_across(lines, tx, ty, _SIGMA * detail)
+        contrast = np.percentile(response[inside], _CONTRAST_SHARE)
         return {
+            "ink_black": black,
             "ink_skin": skin,
-            "ink_dark": masses.dark_tone(tone, skin, detail),
+            "ink_dark": masses.dark_tone(tone, detail),
             "ink_line": float(np.clip(_CONTRAST_GAIN * contrast, _MIN_HIGH, _MAX_HIGH)),
         }
 
@@ -116,7 +118,7 @@ class Ink:
         factor = _factor(scale)
         detail = scale * factor
         full = float(params["ink_line"])
-        picture = _analysed(image, factor)
+        picture = _levelled(_analysed(image, factor), params["ink_black"], params["ink_skin"])
         lines = _line_picture(picture, detail)
         tx, ty = tangents(_TENSOR_SIGMA * detail, lines)
         response = dog_across(lines, tx, ty, _SIGMA * detail)
@@ -124,11 +126,10 @@ class Ink:
         response, flowing = smooth_along(_FLOW_SIGMA * detail, tx, ty, response, tone)
         response = _with_soft_contours(response, lines, picture, detail, full)
 
-        skin = params["ink_skin"]
-        excess = masses.lightness(tone, flowing, detail, skin, params["ink_dark"])
+        excess = masses.lightness(tone, flowing, detail, params["ink_dark"])
         # drawn at the larger size of analysis and frame
         canvas = np.maximum(picture.shape[:2], image.shape[:2])
-        cover = masses.cover(excess, detail, skin, canvas)
+        cover = masses.cover(excess, detail, canvas)
         pen = (scale if scale > 1 else scale**0.75) * max(factor, 1)  # small frames: bolder lines
         strands = np.where(excess < 0, -response, np.float32(0))
         found = strokes.trace(strands, tx, ty, _CARVE.fade * full)
@@ -161,6 +162,11 @@ def _analysed(image: npt.NDArray[np.uint8], factor: float) -> Field:
         height, width = (max(1, round(side * factor)) for side in image.shape[:2])
         image = cv2.resize(image, (width, height), interpolation=method)
     return image.astype(np.float32) * np.float32(1 / 255)
+
+
+def _levelled(picture: Field, black: float, skin: float) -> Field:
+    """`picture` with black at 0 and the tone of lit skin at 1; highlights end at 2."""
+    return np.clip((picture - np.float32(black)) / np.float32(skin - black), 0, 2)
 
 
 def _mixed(picture: Field, weights: tuple[float, float, float]) -> Field:
@@ -207,7 +213,7 @@ def _with_soft_contours(
     """
     half = shrunk_half(lines)
     red, green, blue = cv2.split(shrunk_half(picture))
-    floor = np.float32(0.15)  # hides chroma noise of deep shadows
+    floor = np.float32(0.2)  # hides chroma noise of deep shadows
     colour = np.log(np.float32(0.5) * (green + blue) + floor) - np.log(red + floor)
     tx, ty = tangents(_TENSOR_SIGMA / 2 * 1.6 * detail, half, colour)
     soft, sigma = 0.6 * detail, _COARSE_SIGMA / 2 * detail

@@ -8,30 +8,37 @@ import numpy.typing as npt
 
 from .line_filters import Field, blur, resized, smoothstep
 
-# lengths are px of a 512 px crop, tones are shares of the tone of lit skin
+# lengths are px of a 512 px crop; tones are levelled: 0 is black, 1 the tone of lit skin
 SOFT = 1.5  # blur before tones are measured
+FINE = 0.7  # blur before tones are compared
 _SKIN_SHARE = 60  # percentile of the face that is lit skin: above brows, eyes, beard and fringe
-_DARKS = np.arange(0.25, 0.431, 0.01)  # candidates for black; hair and shadow lie around them
+_EYES_SHARE = 1  # percentile of the face that is pupils, lashes or nostrils
+_EYES_TONE = 0.2  # a paler picture is stretched until its eyes are this dark ...
+_MOST_BLACK = 0.75  # ... but no tone above this share of the skin's becomes black
+_LEAST_RANGE = 0.05  # between black and skin, of full white: no noise from a black picture
+_DARKS = np.arange(0.22, 0.391, 0.01)  # candidates for black; hair and shadow lie around them
 _USUAL_DARK = 0.36
-_FLATNESS, _TONE_WIDTH, _PULL = 0.03, 0.025, 0.15  # how the candidates are weighed
+_FLATNESS, _TONE_WIDTH, _PULL = 0.04, 0.025, 0.15  # how the candidates are weighed
 _RANGE = 0.14  # in light surroundings this much more counts as black
 _SURROUNDINGS, _SHARE = 12.0, 0.75  # black is darker than this share of its surroundings
-FINE = 0.7  # blur before tones are compared
 _GUIDE_RADIUS, _GUIDE_TONE = 9, 0.04  # guided filter: differences below this are paper texture
 _CRISPNESS, _CRISP_SIGMA = 1.0, 6.0  # unsharp mask: strands and folds open up the black
 _SPOT_SIZE, _SPOT_FROM, _SPOT_TO = 2.5, 0.1, 0.2  # highlights in eyes: radius, tone over the iris
+_SPOT_AROUND = (0.3, 0.5)  # eyes lie in skin; glints in cloth and dark walls do not
 _SPOT_EXCESS = 0.3  # they are white, and kept at any size
-_LEAST_BLACK, _LEAST_WHITE = 1.2, 3.0  # sum of tone over a kept patch, px^2
+_LEAST_BLACK, _LEAST_WHITE = 1.7, 4.2  # sum of tone over a kept patch, px^2
 _SHALLOW, _DEEP = 0.07, 0.08  # a kept patch must somewhere be this much past the threshold
-_EDGE = 0.004  # tone per px: a softer edge than this stays soft
+_EDGE = 0.0055  # tone per px: a softer edge than this stays soft
 
 
-def skin_tone(tone: Field, inside: npt.NDArray[np.bool_]) -> float:
-    """Tone of lit skin, 0..1; `inside` marks the face."""
-    return max(float(np.percentile(tone[inside], _SKIN_SHARE)), 0.02)
+def levels(tone: Field, inside: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """Which tones, 0..1, count as black and as lit skin; `inside` marks the face."""
+    eyes, skin = np.percentile(tone[inside], (_EYES_SHARE, _SKIN_SHARE))
+    black = np.clip((eyes - _EYES_TONE * skin) / (1 - _EYES_TONE), 0, _MOST_BLACK * skin)
+    return float(black), float(max(skin, black + _LEAST_RANGE))
 
 
-def dark_tone(tone: Field, skin: float, detail: float) -> float:
+def dark_tone(tone: Field, detail: float) -> float:
     """The tone below which all is black: about a third of the skin's.
 
     Of the candidates that one is taken which the fewest smooth areas (walls, cloth) come close
@@ -39,33 +46,31 @@ def dark_tone(tone: Field, skin: float, detail: float) -> float:
     """
     side = 2 * round(2 * detail) + 1
     gradient = cv2.morphologyEx(tone, cv2.MORPH_GRADIENT, np.ones((side, side), np.uint8))
-    levels = tone[gradient < _FLATNESS] / skin
-    counts, edges = np.histogram(levels, bins=200, range=(0.0, 1.0))
+    counts, edges = np.histogram(tone[gradient < _FLATNESS], bins=200, range=(0.0, 1.0))
     middles = (edges[1:] + edges[:-1]) / 2
     near = np.exp(-0.5 * ((middles[None] - _DARKS[:, None]) / _TONE_WIDTH) ** 2)
     cost = near @ counts / tone.size + _PULL * np.abs(_DARKS - _USUAL_DARK)
-    return float(_DARKS[np.argmin(cost)]) * skin
+    return float(_DARKS[np.argmin(cost)])
 
 
-def lightness(fine: Field, flowing: Field, detail: float, skin: float, dark: float) -> Field:
+def lightness(fine: Field, flowing: Field, detail: float, dark: float) -> Field:
     """How far each pixel is above the threshold: < 0 is black.
 
     Args:
-        fine: (H, W) tone 0..1, blurred by FINE.
+        fine: (H, W) levelled tone, blurred by FINE.
         flowing: (H, W) the same smoothed along the lines, for edges like a brush's.
         detail: px per px of a 512 px crop.
-        skin: tone of lit skin.
         dark: tone below which all is black.
     """
-    flowing = _guided(flowing, round(_GUIDE_RADIUS * detail), (_GUIDE_TONE * skin) ** 2)
+    flowing = _guided(flowing, round(_GUIDE_RADIUS * detail), _GUIDE_TONE**2)
     crisp = flowing + _CRISPNESS * (flowing - blur(flowing, _CRISP_SIGMA * detail))
     side = 2 * round(_SPOT_SIZE * detail) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     height = fine - cv2.morphologyEx(fine, cv2.MORPH_OPEN, disc)
-    spot = smoothstep(height, _SPOT_FROM * skin, _SPOT_TO * skin)
     around = blur(fine, _SURROUNDINGS * detail)
-    excess = crisp - np.clip(_SHARE * around, dark, dark + _RANGE * skin)
-    return excess + spot * np.maximum(_SPOT_EXCESS * skin - excess, 0)
+    spot = smoothstep(height, _SPOT_FROM, _SPOT_TO) * smoothstep(around, *_SPOT_AROUND)
+    excess = crisp - np.clip(_SHARE * around, dark, dark + _RANGE)
+    return excess + spot * np.maximum(_SPOT_EXCESS - excess, 0)
 
 
 def _guided(field: Field, radius: int, variance: float) -> Field:
@@ -77,17 +82,16 @@ def _guided(field: Field, radius: int, variance: float) -> Field:
     return cv2.blur(slope, size) * field + cv2.blur(mean - slope * mean, size)
 
 
-def cover(excess: Field, detail: float, skin: float, shape: tuple[int, ...]) -> Field:
+def cover(excess: Field, detail: float, shape: tuple[int, ...]) -> Field:
     """Coverage 0..1 of the black masses, with anti-aliased edges and without specks.
 
     Args:
         excess: (h, w) from `lightness`.
         detail: px of `excess` per px of a 512 px crop.
-        skin: tone of lit skin.
         shape: (H, W) of the coverage.
     """
-    black = _kept(excess < 0, -excess, _LEAST_BLACK * detail**2, skin)
-    white = _kept(excess >= 0, excess, _LEAST_WHITE * detail**2, skin)
+    black = _kept(excess < 0, -excess, _LEAST_BLACK * detail**2)
+    white = _kept(excess >= 0, excess, _LEAST_WHITE * detail**2)
     softest = _EDGE * excess.shape[0] / shape[0]
     excess = resized(excess, shape, cv2.INTER_CUBIC)
     dx = cv2.Sobel(excess, cv2.CV_32F, 1, 0, scale=1 / 8)
@@ -97,15 +101,15 @@ def cover(excess: Field, detail: float, skin: float, shape: tuple[int, ...]) -> 
     return 1 - (1 - ink) * resized(white, shape)
 
 
-def _kept(patch: npt.NDArray[np.bool_], depth: Field, least: float, skin: float) -> Field:
+def _kept(patch: npt.NDArray[np.bool_], depth: Field, least: float) -> Field:
     """0..1 by which each connected patch, with the pixels around it, stays in the drawing."""
     n, labels, boxes, _ = cv2.connectedComponentsWithStats(patch.view(np.uint8), connectivity=8)
     flat, deep = labels.ravel(), np.maximum(depth, 0).ravel()
     mass = np.bincount(flat, weights=deep, minlength=n)
     top = np.zeros(n, np.float32)
     np.maximum.at(top, flat, deep)
-    keep = smoothstep(mass, 0.8 * least, least) * smoothstep(top, _SHALLOW * skin, _DEEP * skin)
-    keep = np.maximum(keep, smoothstep(top, 0.8 * _SPOT_EXCESS * skin, 0.9 * _SPOT_EXCESS * skin))
+    keep = smoothstep(mass, 0.8 * least, least) * smoothstep(top, _SHALLOW, _DEEP)
+    keep = np.maximum(keep, smoothstep(top, 0.8 * _SPOT_EXCESS, 0.9 * _SPOT_EXCESS))
     keep[0] = 1
     inside = keep.astype(np.float32)[labels]
     around = cv2.erode(inside, np.ones((3, 3), np.uint8))
