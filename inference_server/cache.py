@@ -100,8 +100,9 @@ def digest(*parts: object) -> str:
     """sha256 over values of JSON and bytes, in order; for keys."""
     state = hashlib.sha256()
     for part in parts:
+        raw = isinstance(part, bytes)
         data = part if isinstance(part, bytes) else json.dumps(part, sort_keys=True).encode()
-        state.update(len(data).to_bytes(8, "little"))
+        state.update(len(data).to_bytes(8, "little") + bytes([raw]))
         state.update(data)
     return state.hexdigest()
 

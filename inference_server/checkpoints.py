@@ -3,8 +3,10 @@
 A file counts only when its sha256 is the pinned one. Fetched and imported files lie in
 `<home>/models/<model>`; they appear there whole and verified or not at all.
 
-The digests of face-alignment's files are those that several independent projects pin; they agree
-with the ten digits in the published file names, which are what torch.hub compares.
+face-alignment's files carry the first ten digits of their sha256 in their published names, which is
+what torch.hub compares. For S3FD the whole digest is pinned: several independent projects agree on
+it. For 3DFAN4 no whole digest is published, so those ten digits are all that is compared; it is
+loaded with `weights_only`, which runs no code of the file.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class WeightFile:
     """One file of a model."""
 
     name: str
-    sha256: str
+    sha256: str  # or its first digits, where no more is published
     url: str = ""  # empty: bundled
 
 
@@ -72,10 +74,8 @@ MODELS = (
                 "619a31681264d3f7f7fc7a16a42cbbe8b23f31a256f75a366e5a1bcd59b33543",
                 f"{_FAN}/s3fd-619a316812.pth",
             ),
-            WeightFile(  # what release 1.5.0 loads; the .zip of 1.4 is another format
-                "2DFAN4-11f355bf06.pth.tar",
-                "11f355bf0693120222f5955ce3f9dc8fb5763ebb30a47d7906e509490d32e4aa",
-                f"{_FAN}/2DFAN4-11f355bf06.pth.tar",
+            WeightFile(  # the 3-D variant keeps jaw points on the jaw of a turned head
+                "3DFAN4-7835d9f11d.pth.tar", "7835d9f11d", f"{_FAN}/3DFAN4-7835d9f11d.pth.tar"
             ),
         ),
     ),
@@ -168,7 +168,7 @@ def import_file(source: Path) -> Path:
         raise WeightsMissing(text, "Check the path.") from failure
     for each in MODELS:
         for file in each.files:
-            if file.sha256 == actual:
+            if actual.startswith(file.sha256):
                 return _place(each, file, lambda part: _copy(source, part))
     names = ", ".join(file.name for each in MODELS for file in each.files)
     text = f'"{source.name}" (sha256 {actual[:10]}...) is none of the known weights.'
@@ -217,7 +217,7 @@ def _manifest() -> list[dict[str, Any]]:
 def _state(path: Path, file: WeightFile, check_content: bool) -> State:
     if not path.is_file():
         return "missing"
-    if check_content and sha256_of(path) != file.sha256:
+    if check_content and not sha256_of(path).startswith(file.sha256):
         return "damaged"
     return "ok"
 
@@ -253,7 +253,7 @@ def _fetch_file(
         target.parent.mkdir(parents=True, exist_ok=True)
         _download(file, part, on_bytes, cancelled)
         actual = sha256_of(part)
-        if actual != file.sha256:
+        if not actual.startswith(file.sha256):
             part.unlink()
             text = f'"{file.name}" came with the sha256 {actual}, not {file.sha256}.'
             raise WeightsCorrupt(text, "Fetch it again; if that does not help, import a copy.")

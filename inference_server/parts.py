@@ -21,7 +21,7 @@ import numpy.typing as npt
 from . import audio_io, image_io, registry
 from .cache import Cache, code_key, digest
 from .datatypes import AudioRange, Face, FaceCrop, Look, Motion, Portrait, Speech
-from .errors import Cancelled, NoFaceFound
+from .errors import Cancelled
 from .keys import MOTION_PARAMS
 from .portrait import analysis, crop
 from .registry import SpokenMotion
@@ -107,10 +107,6 @@ class Parts:
 
     def face_crop(self, portrait: Portrait, face_index: int, size: int) -> FaceCrop:
         """The square around one face, at the size of a frame."""
-        if face_index >= len(portrait.faces):
-            found = f"{len(portrait.faces)} face" + "s" * (len(portrait.faces) != 1)
-            text = f"There is no face {face_index}: the picture has {found}."
-            raise NoFaceFound(text, "Faces are counted from 0, the largest first.")
         key = digest("crop", code_key("portrait"), portrait.key, face_index, size)
 
         def make() -> FaceCrop:

@@ -64,8 +64,12 @@ class Server:
         self._stop.set()
         self._wake.set()
 
-    def run(self) -> None:
-        """Serve until the connection ends or the server has been idle for too long."""
+    def run(self) -> int:
+        """Serve until the connection ends or the server has been idle for too long.
+
+        Returns:
+            The exit status: 0, or 1 when the worker thread has died.
+        """
         # daemons: a blocked read or a long native call must not keep the process alive
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         worker = threading.Thread(target=self._work, name="worker", daemon=True)
@@ -76,8 +80,9 @@ class Server:
             self._supervise()
             if not worker.is_alive():
                 log.error("The worker thread has ended.")
-                break
+                return 1
         self._finish()
+        return 0
 
     def _time_to_look_s(self) -> float | None:
         if self._current is not None:
@@ -329,8 +334,8 @@ def serve(idle_timeout_s: float = IDLE_TIMEOUT_S) -> None:
     for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: server.stop())
-    server.run()
+    status = server.run()
     log.info("Bye.")
     logging.shutdown()
     # Not sys.exit: a thread in a native call, or a pool of it, would keep the process alive.
-    os._exit(0)
+    os._exit(status)
