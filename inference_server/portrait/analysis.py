@@ -83,8 +83,8 @@ def _check_inside(face: Face, index: int, width: int, height: int) -> None:
 
 def _key(rgba: npt.NDArray[np.uint8], faces: list[Face]) -> str:
     digest = hashlib.sha256(repr(rgba.shape).encode())
-    digest.update(rgba)
+    digest.update(rgba.data)
     for face in faces:
-        digest.update(np.ascontiguousarray(face.mesh, np.float32))
-        digest.update(np.ascontiguousarray(face.landmarks, np.float32))
+        digest.update(face.mesh.astype(np.float32).tobytes())
+        digest.update(face.landmarks.astype(np.float32).tobytes())
     return digest.hexdigest()

@@ -13,15 +13,12 @@ from inference_server.errors import NoFaceFound
 
 from . import eye_contour, matting, seam
 from .resampling import opaque, square_affine, square_rgba
-from .topology import N_SKIN
 
 Array = npt.NDArray[np.float64]
 
 _SHIFT = 0.04  # of the side, towards the chin: more room for the shoulders than above the hair
 _WIDTH_AS_HEIGHT = 1.15  # a wide face counts by its width
 _LARGEST_FACE = 0.8  # of the side; a picture that leaves less room is continued by reflection
-_SAME_FACE = 0.08  # mean distance of the mesh found in the crop, of the face's height
-_LOOK_PER_FACE = 1.9  # crop of the second detection, in face heights
 _TOP, _CHIN, _RIGHT, _LEFT = 10, 152, 234, 454
 
 
@@ -98,21 +95,16 @@ def _square_around(
 
 def _found_again(image: npt.NDArray[np.uint8], mesh: Array) -> Array:
     """The mesh as the detector sees it in the crop, if it is the same face."""
-    from .mediapipe_mesh import apart, look  # only for faces that MediaPipe found
+    from .looks import settle  # only for faces that MediaPipe found
 
-    skin = mesh[:N_SKIN, :2]
-    low, high = skin.min(0), skin.max(0)
-    height = float((high - low).max())
-    again = look(image, (low + high) / 2, _LOOK_PER_FACE * height)
-    if again is None or apart(mesh, again) > _SAME_FACE * height:
-        return mesh
-    return again
+    again = settle(image, mesh)
+    return mesh if again is None else again
 
 
 def _key(*parts: npt.NDArray[np.generic] | bool) -> str:
     digest = hashlib.sha256()
     for part in parts:
-        array = np.ascontiguousarray(part)
+        array = np.asarray(part)
         digest.update(repr((array.shape, array.dtype.str)).encode())
-        digest.update(array)
+        digest.update(array.tobytes())
     return digest.hexdigest()

@@ -154,7 +154,7 @@ class _Window:
         """Pixels surely inside the eye, and pixels of the skin around it."""
         shape = self.lab.shape[:2]
         eye_mask = np.zeros(shape, np.uint8)
-        cv2.fillPoly(eye_mask, [self._to_int(mesh[eye.ring, :2])], 255)
+        cv2.fillPoly(eye_mask, [self._to_int(mesh[eye.ring, :2])], (255,))
         inside = cv2.erode(eye_mask, np.ones((3, 3), np.uint8)) > 0
         ring = cv2.dilate(eye_mask, _disc(_SKIN_TO * self.width)) > 0
         ring &= cv2.dilate(eye_mask, _disc(_SKIN_FROM * self.width)) == 0
@@ -162,7 +162,7 @@ class _Window:
         thickness = max(1, int(_BROW_WIDTH * self.width))
         for row in (eye.brow[:5], eye.brow[5:]):
             points = self._to_int(mesh[list(row), :2])
-            cv2.polylines(brow_mask, [points], False, 255, thickness)
+            cv2.polylines(brow_mask, [points], False, (255,), thickness)
         return inside, ring & (brow_mask == 0)
 
     def _to_int(self, points: Array) -> npt.NDArray[np.int32]:
@@ -191,7 +191,7 @@ def _move_lid(
         places[..., 0].astype(np.float32),
         places[..., 1].astype(np.float32),
         cv2.INTER_LINEAR,
-        borderValue=-1.0,
+        borderValue=(-1.0,),
     )
     gain = np.cumsum(taken - _SKIN_PRICE, axis=1) * (offsets[1] - offsets[0])
     at_rest = int(np.abs(offsets).argmin())

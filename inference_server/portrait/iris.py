@@ -39,9 +39,9 @@ def fit_iris(lightness: npt.NDArray[np.float32], ring: Array, iris: Array) -> Ar
     if radius < 1.5:
         return iris
     soft = cv2.GaussianBlur(lightness, (0, 0), max(0.6, 0.015 * width))
-    visible = np.zeros(lightness.shape, np.uint8)
-    cv2.fillPoly(visible, [np.rint(ring).astype(np.int32)], 255)
-    visible = cv2.erode(visible, np.ones((3, 3), np.uint8))
+    opening = np.zeros(lightness.shape, np.uint8)
+    cv2.fillPoly(opening, [np.rint(ring).astype(np.int32)], (255,))
+    visible = cv2.erode(opening, np.ones((3, 3), np.uint8))
     spokes = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
     shifts = np.stack(np.meshgrid(_SHIFTS_X, _SHIFTS_Y, indexing="ij"), axis=-1).reshape(-1, 2)
     centres = centre + radius * shifts

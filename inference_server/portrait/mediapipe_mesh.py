@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from inference_server.datatypes import Face
 
-from .mediapipe_graphs import Detection, detect_far, detect_near, meshes
-from .resampling import square, square_affine
+from .looks import CROP_PER_MESH, look, place, settle
+from .mediapipe_graphs import Detection, detect_far, detect_near
+from .resampling import square
 from .topology import IBUG_68, N_SKIN
 
 Image = npt.NDArray[np.uint8]
@@ -30,10 +31,7 @@ _FAR_LEVELS = 3  # the slower detector finds nothing more in the smallest tiles
 _TURNED_LEVELS = 2
 _SMALLEST_TILE = 100  # px
 _TILE_SCORE = 0.5  # wanted inside tiles; the whole picture is believed from MIN_SCORE on
-_MESH_INPUT = 384  # px, the crop that the mesh is fitted in
 _CROP_PER_BOX = (2.0, 3.0, 1.5)  # first look: crop side per box side, until a mesh is found
-_CROP_PER_MESH = (1.6, 1.9, 2.4)  # further looks: crop side per longer side of the mesh
-_SAME_MESH = 0.08  # mean distance of two looks, of the mesh's longer side
 # Seen on 84 photos, paintings and drawings: of true faces the near detector is sure by 0.83 and
 # more or the far one by 0.75, save blurred and scribbled ones (near 0.6 to 0.77); patches of cloth
 # and paint that pass the looks reach 0.73 and 0.62.
@@ -121,7 +119,7 @@ def _tile_starts(length: float, side: float) -> Array:
 
 
 def _look_again(image: Image, box: Array) -> _Look | None:
-    """The mean mesh of the face in `box` if most looks at it agree, else None."""
+    """The mesh of the face in `box` if most looks at it agree, else None."""
     centre, side = (box[:2] + box[2:]) / 2, float((box[2:] - box[:2]).max())
     for factor in _CROP_PER_BOX:
         first = look(image, centre, factor * side)
@@ -129,41 +127,14 @@ def _look_again(image: Image, box: Array) -> _Look | None:
             break
     else:
         return None
-    low, high = first[:N_SKIN, :2].min(0), first[:N_SKIN, :2].max(0)
-    centre, side = (low + high) / 2, float((high - low).max())
-    near, far = _scores(image, centre, _CROP_PER_MESH[1] * side)
+    centre, side = place(first)
+    near, far = _scores(image, centre, CROP_PER_MESH[1] * side)
     if max(near, far) < _WEAK:
         return None
-    agreeing = [
-        mesh
-        for mesh in (look(image, centre, factor * side) for factor in _CROP_PER_MESH)
-        if mesh is not None and apart(first, mesh) < _SAME_MESH * side
-    ]
-    if len(agreeing) < 2:
+    mesh = settle(image, first)
+    if mesh is None:
         return None
-    sure = near >= _SURE_NEAR or far >= _SURE_FAR
-    return _Look(np.mean(agreeing, axis=0), max(near, far), sure)
-
-
-def apart(a: Array, b: Array) -> float:
-    """Mean distance of two meshes, px."""
-    return float(np.linalg.norm(a[:N_SKIN, :2] - b[:N_SKIN, :2], axis=1).mean())
-
-
-def look(image: Image, centre: Array, side: float) -> Array | None:
-    """The mesh (478, 3) px nearest to the middle of a square crop, None when there is no face."""
-    if side < 2:
-        return None
-    crop = square(image, centre, side, _MESH_INPUT)
-    affine = square_affine(centre, side, _MESH_INPUT)
-    found = []
-    for mesh in meshes(crop):
-        mesh[:, :2] -= 0.5  # MediaPipe counts from the corner of a pixel
-        found.append(mesh * affine[0, 0])
-        found[-1][:, :2] += affine[:, 2]
-    if not found:
-        return None
-    return min(found, key=lambda mesh: float(np.linalg.norm(mesh[:N_SKIN, :2].mean(0) - centre)))
+    return _Look(mesh, max(near, far), near >= _SURE_NEAR or far >= _SURE_FAR)
 
 
 def _scores(image: Image, centre: Array, side: float) -> list[float]:

@@ -28,6 +28,7 @@ def square(
     side: float,
     size: int,
     border: int = cv2.BORDER_CONSTANT,
+    kernel: int = cv2.INTER_LINEAR,
 ) -> npt.NDArray[np.uint8]:
     """Cut the square of `side` px around `centre` out of a picture.
 
@@ -37,6 +38,7 @@ def square(
         side: px of the picture.
         size: px of the result.
         border: OpenCV's name for what lies beyond the picture; black by default.
+        kernel: OpenCV's name for the interpolation; smaller squares are averaged first.
 
     Returns:
         (size, size, C); pixel p shows `square_affine(...)` of p.
@@ -59,7 +61,6 @@ def square(
     start = (corner - low + 0.5) * shrink - 0.5
     step = shrink / scale
     to_part = np.array([[step[0], 0, start[0]], [0, step[1], start[1]]])
-    kernel = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR
     return cv2.warpAffine(
         part, to_part, (size, size), flags=kernel | cv2.WARP_INVERSE_MAP, borderMode=border
     ).astype(np.uint8, copy=False)
@@ -69,12 +70,13 @@ def square_rgba(
     rgba: npt.NDArray[np.uint8], centre: Array, side: float, size: int, border: int
 ) -> npt.NDArray[np.uint8]:
     """`square` of a straight-alpha picture (H, W, 4): hidden colours do not bleed into visible."""
-    cut = square(rgba, centre, side, size, border)
+    kernel = cv2.INTER_CUBIC if size > side else cv2.INTER_LINEAR
+    cut = square(rgba, centre, side, size, border, kernel)
     if cut[..., 3].min() == 255:
         return cut
     alpha = rgba[..., 3:].astype(np.uint16)
     weighted = ((rgba[..., :3] * alpha + 127) // 255).astype(np.uint8)
-    visible = square(weighted, centre, side, size, border).astype(np.float32)
+    visible = square(weighted, centre, side, size, border, kernel).astype(np.float32)
     coverage = np.maximum(cut[..., 3:].astype(np.float32), 1) / 255
     straight = np.clip(np.rint(visible / coverage), 0, 255).astype(np.uint8)
     colour = np.where(cut[..., 3:] > 0, straight, cut[..., :3])

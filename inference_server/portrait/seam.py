@@ -81,8 +81,8 @@ def _seam(image: npt.NDArray[np.uint8], middle: Array, across: Array, face_width
     line = np.stack([np.interp(fine, knots, middle[:, axis]) for axis in (0, 1)], axis=1)
     offsets = np.linspace(-_REACH, _REACH, _STEPS) * face_width
     places = line[:, None] + offsets[:, None] * across  # (columns, steps, 2)
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    grey = cv2.GaussianBlur(grey, (0, 0), max(_BLUR * face_width, 0.3))
+    sharp = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey = cv2.GaussianBlur(sharp, (0, 0), max(_BLUR * face_width, 0.3))
     tone = cv2.remap(
         grey,
         places[..., 0].astype(np.float32),
