@@ -44,6 +44,7 @@ class Eye:
     white: Patch  # (h, w, 3) the eye without its iris
     iris: Patch  # (h, w, 4) RGB and coverage of the whole disc
     width: float  # px between the corners
+    height: float  # px between the lids
     anchor: Array  # (3,) canonical place of the iris
     lash: Array  # (3,) colour
     lash_strength: float  # 0..1
@@ -57,7 +58,11 @@ def lid_motion(gaze_y_deg: float) -> float:
 def gaze_offset(eye: Eye, gaze: Array) -> Array:
     """(2,) px that the iris moves for a gaze (2,) in degrees (x right, y up)."""
     angle = np.radians(np.clip(gaze, -35, 35))
-    return BALL_RADIUS * eye.width * np.sin(angle) * [1, -1]
+    offset = BALL_RADIUS * eye.width * np.sin(angle) * [1, -1]
+    # eyes that are drawn narrow keep their iris between the lids
+    limit = 0.5 * eye.height
+    offset[1] = limit * np.tanh(offset[1] / limit)
+    return offset
 
 
 def prepare(
@@ -103,6 +108,7 @@ def _prepare(
         white=white,
         iris=disc,
         width=width,
+        height=max(2.0, float(np.linalg.norm(points[upper[4]] - points[lower[4]]))),
         anchor=fit.canonical[iris[0]],
         lash=lash,
         lash_strength=strength,

@@ -34,6 +34,7 @@ class Jaw:
     sideways: float  # jawLeft - jawRight
     forward: float  # jawForward
     tongue: float  # tongueOut
+    rounding: float  # 0..1 how far the lips are pushed forward
 
     def move(self, points: Array) -> Array:
         """Points (n, 3) fixed to the jaw, canonical axes."""
@@ -174,19 +175,21 @@ def _inside(
         across, along, colours.flat,
     )  # fmt: skip
     # teeth lie in the lips' shade while the mouth is but a slit
-    shade = 0.62 + 0.38 * min(1.0, gap / 0.09)
+    shade = (0.62 + 0.38 * min(1.0, gap / 0.09)) * (1 - 0.5 * jaw.rounding)
     for arch, points, level in (
         (mouth.lower, jaw.move(mouth.lower.points), 0.74),
         (mouth.upper, mouth.upper.points, 1.0),
     ):
-        vertices = np.ascontiguousarray(project(points), np.float32)
-        u, v = backward_map(vertices, arch.uv, arch.triangles, shape)
-        _paint_teeth(inside, arch.texture, u, v, np.float32(level * shade), np.float32(ARCH_SPAN))
+        seen = backward_map(project(points), arch.uv, arch.triangles, shape)
+        _paint_teeth(
+            inside, arch.texture, seen.x, seen.y, np.float32(level * shade), np.float32(ARCH_SPAN)
+        )
     if mouth.own_teeth is not None:
         forward = rigid_affine(mouth.anchor, pose, fit)
         forward[:, 2] += forward[:, :2] @ np.array(mouth.own_origin, np.float64) - origin
         own = cv2.warpAffine(mouth.own_teeth, forward, shape[::-1], flags=cv2.INTER_LINEAR)
-        inside += (own[..., :3] - inside) * own[..., 3:]
+        # lips pushed forward hide the teeth
+        inside += (own[..., :3] - inside) * own[..., 3:] * np.float32(1 - 0.85 * jaw.rounding)
     return inside
 
 
@@ -213,11 +216,12 @@ def _stick_out(
     right = rim[half] - rim[0]
     right = right / max(float(np.linalg.norm(right)), 1e-6)
     down = np.array([-right[1], right[0]])
-    length = (0.03 + 0.11 * amount) * scale + float((low - root) @ down)
-    half_width = 0.075 * scale
+    gap = max(float((low - root) @ down), 0.0)
+    length = (0.03 + 0.10 * amount) * scale + gap
+    half_width = (0.06 + 0.03 * amount) * scale
     angle = np.linspace(0, np.pi, 24)
-    tip = np.stack([np.cos(angle), np.sin(angle) ** 0.7], 1)
-    bend = length - min(half_width, 0.6 * length)
+    tip = np.stack([np.cos(angle), np.sin(angle) ** 0.8], 1)
+    bend = length - min(1.1 * half_width, 0.7 * length)
     outline = np.concatenate(
         [
             (tip[:, :1] * right * half_width) + down * (bend + tip[:, 1:] * (length - bend)),
@@ -229,15 +233,19 @@ def _stick_out(
     if x1 - x0 < 3 or y1 - y0 < 3:
         return
     mask = cv2.GaussianBlur(coverage(outline - [x0, y0], (y1 - y0, x1 - x0)), (3, 3), 0)
-    upper_lip = np.concatenate(
-        [rim[: half + 1], [rim[half] + down * 2 * scale, rim[0] + down * 2 * scale]]
-    )
-    mask *= coverage(upper_lip - corner - [x0, y0], mask.shape)
+    # behind the upper teeth
+    edge = rim[: half + 1] + down * min(0.030 * scale, 0.5 * gap)
+    below = np.concatenate([edge, edge[[-1, 0]] + down * 2 * scale]) - corner - [x0, y0]
+    mask *= cv2.GaussianBlur(coverage(below, mask.shape), (3, 3), 0)
     y, x = np.mgrid[y0:y1, x0:x1].astype(np.float64)
     sideways = ((x - root[0]) * right[0] + (y - root[1]) * right[1]) / half_width
     forth = ((x - root[0]) * down[0] + (y - root[1]) * down[1]) / length
-    tone = 1.25 - 0.35 * sideways**2 - 0.30 * np.clip(forth - 0.55, 0, 1) ** 2
-    tone = (tone - 0.16 * np.exp(-((sideways / 0.10) ** 2))) * np.clip(0.45 + 2.5 * forth, 0, 1)
+    if mouth.palette.flat:
+        tone = np.ones_like(forth)
+    else:
+        tone = 1.25 - 0.35 * sideways**2 - 0.30 * np.clip(forth - 0.55, 0, 1) ** 2
+        tone -= 0.16 * np.exp(-((sideways / 0.10) ** 2))
+        tone *= np.clip(0.45 + 1.6 * forth, 0, 1)
     view = canvas[y0:y1, x0:x1, :3]
     painted = np.clip(tone[..., None] * mouth.palette.tongue, 0, 255)
     view[:] = (view * (1 - mask[..., None]) + painted * mask[..., None] + 0.5).astype(np.uint8)
@@ -286,7 +294,9 @@ def _paint_teeth(inside, texture, u, v, level, span):  # type: ignore[no-untyped
                 continue
             # teeth further round the arch face away from the light and into the cheek's shade
             facing = max(np.cos((2 * u[i, j] - 1) * span * 0.92), 0.0) ** 0.7
-            light = level * (0.36 + 0.64 * facing)
+            fade = min(facing * np.float32(2.2), np.float32(1.0))
+            a *= fade
+            light = level * (0.36 + 0.64 * facing) * fade
             for c in range(3):
                 t = texture[iq, ip, c] * w00 + texture[iq, ip + 1, c] * w01
                 t += texture[iq + 1, ip, c] * w10 + texture[iq + 1, ip + 1, c] * w11

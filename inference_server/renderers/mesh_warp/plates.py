@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_server.datatypes import FaceCrop, Look, Portrait
+from inference_server.portrait.topology import MOUTH_RIM
 
-from .background import clean_plate, foreground_colours
+from .background import clean_plate, foreground_colours, push_pull
+from .polygons import box_around, coverage
+from .raster import lanes
 
 Image = npt.NDArray[np.uint8]
 
@@ -43,9 +46,9 @@ class Stage:
 class Plates:
     """One medium's pictures of the square; arguments of raster.compose."""
 
-    texture: Image  # (h + 2 pad, w + 2 pad, 4) the figure, premultiplied
-    still: Image  # (h, w, 4) the square at rest, straight alpha
-    background: Image  # (h, w, 3) without the figure
+    texture: npt.NDArray[np.int64]  # (h + 2 pad, w + 2 pad) lanes of the figure, premultiplied
+    still: npt.NDArray[np.int64]  # (h, w) lanes of the square at rest, straight alpha
+    background: npt.NDArray[np.int64]  # (h, w) lanes without the figure
 
 
 def _over_white(rgba: Image) -> Image:
@@ -166,33 +169,71 @@ def _picture_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
     )
 
 
-def photo_plates(scene: Stage, opaque: bool) -> Plates:
-    """The plates as pictured."""
-    if not scene.figure_found:
-        return figure_plates(scene, scene.wide, scene.image, opaque)
+def closed_mouth(scene: Stage, gap_px: float) -> Image:
+    """The wide picture (h + 2 pad, w + 2 pad, 3) with lip colours instead of an open mouth.
+
+    Without this teeth would shine through the seam when the lips of a smiling portrait close.
+    """
+    if gap_px < 1.5:
+        return scene.wide
+    rim = scene.mesh[list(MOUTH_RIM), :2]
+    unit = max(scene.shape) / 512
+    x0, y0, x1, y1 = box_around(rim, 12 * unit + 4, scene.shape)
+    if x1 - x0 < 8 or y1 - y0 < 8:
+        return scene.wide
+    hole = coverage(rim - [x0, y0], (y1 - y0, x1 - x0))
+    reach = 2 * max(1, round(1.2 * unit)) + 1
+    hole = cv2.dilate(hole, np.ones((reach, reach), np.uint8))
     figure = scene.wide.copy()
-    height, width = scene.shape
-    inner = figure[scene.pad : scene.pad + height, scene.pad : scene.pad + width]
-    inner[:] = foreground_colours(scene.image, scene.matte)
-    plates = figure_plates(scene, figure, clean_plate(scene.image, scene.matte), opaque)
-    if opaque:
-        plates.still[..., :3] = scene.image  # a face at rest is the picture itself
-    return plates
+    view = figure[scene.pad + y0 : scene.pad + y1, scene.pad + x0 : scene.pad + x1]
+    known = (hole < 0.02).astype(np.float32)
+    filled = push_pull(view.astype(np.float32), known)
+    soft = np.maximum(cv2.GaussianBlur(hole, (3, 3), 0), hole)[..., None]
+    view[:] = (view * (1 - soft) + filled * soft + 0.5).astype(np.uint8)
+    return figure
 
 
-def figure_plates(scene: Stage, figure: Image, background: Image, opaque: bool) -> Plates:
-    """Plates from colours of the figure (h + 2 pad, w + 2 pad, 3) and a background (h, w, 3)."""
+def background_of(scene: Stage) -> Image:
+    """(h, w, 3) the square without the figure; as pictured where no figure was found."""
+    return clean_plate(scene.image, scene.matte) if scene.figure_found else scene.image
+
+
+def photo_plates(scene: Stage, figure: Image, background: Image, opaque: bool) -> Plates:
+    """The plates as pictured.
+
+    Args:
+        figure: (h + 2 pad, w + 2 pad, 3) the wide picture without what the mouth shows.
+        background: (h, w, 3) the square without the figure.
+    """
+    if scene.figure_found:
+        figure = figure.copy()
+        height, width = scene.shape
+        inner = figure[scene.pad : scene.pad + height, scene.pad : scene.pad + width]
+        inner[:] = foreground_colours(inner.copy(), scene.matte)
+    # a face at rest is the picture itself
+    return figure_plates(scene, figure, background, opaque, still=scene.image)
+
+
+def figure_plates(
+    scene: Stage, figure: Image, background: Image, opaque: bool, still: Image | None = None
+) -> Plates:
+    """Plates from a figure (h + 2 pad, w + 2 pad, 3) and a background (h, w, 3).
+
+    `still` (h, w, 3) is the square at rest; without it, the figure over the background.
+    """
     pad, (height, width) = scene.pad, scene.shape
     matte = cv2.copyMakeBorder(scene.matte, pad, pad, pad, pad, cv2.BORDER_REPLICATE)[..., None]
     texture = np.dstack([figure * matte, matte * 255]) + 0.5
     inner = figure[pad : pad + height, pad : pad + width]
+    solid = np.full(scene.shape, 255, np.uint8)
     if opaque:
         alpha = scene.matte[..., None]
-        colours = inner * alpha + background * (1 - alpha) + 0.5
-        still = np.dstack([colours, np.full(scene.shape, 255.0)])
+        if still is None:
+            still = (inner * alpha + background * (1 - alpha) + 0.5).astype(np.uint8)
+        rest, behind = np.dstack([still, solid]), np.dstack([background, solid])
     else:
-        still = np.dstack([inner, scene.matte * 255 + 0.5])
-        still[scene.matte * 255 + 0.5 < 1, :3] = background[scene.matte * 255 + 0.5 < 1]
-    return Plates(
-        texture.astype(np.uint8), still.astype(np.uint8), np.ascontiguousarray(background)
-    )
+        alpha = (scene.matte * 255 + 0.5).astype(np.uint8)
+        # colours of transparent pixels: what is behind, in the moving frame as well
+        rest = np.dstack([np.where(alpha[..., None] > 0, inner, background), alpha])
+        behind = np.dstack([background, 0 * solid])
+    return Plates(lanes(texture.astype(np.uint8)), lanes(rest), lanes(behind))

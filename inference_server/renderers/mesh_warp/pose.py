@@ -80,11 +80,18 @@ def place(points: Array, weights: Array, pose: Pose, fit: Fit) -> Array:
         sine = np.sin(weights * angle)[:, None]
         along = (offset @ axis)[:, None] * axis
         # Rodrigues' formula
-        offset = along + (offset - along) * cosine + np.cross(axis, offset) * sine
+        offset = along + (offset - along) * cosine + _cross(axis, offset) * sine
     offset = offset * (1 + weights * (pose.zoom - 1))[:, None]
     moved = offset + pivot
     moved[:, :2] += weights[:, None] * pose.shift
     return moved
+
+
+def _cross(axis: Array, points: Array) -> Array:
+    """axis x point for points (n, 3); numpy's own is slow for this."""
+    x, y, z = points.T
+    a, b, c = axis
+    return np.stack([b * z - c * y, c * x - a * z, a * y - b * x], 1)
 
 
 def rigid_affine(anchor: Array, pose: Pose, fit: Fit) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numba
@@ -55,106 +56,122 @@ def _rasterise(vertices, uv, triangles, map_x, map_y, depth):  # type: ignore[no
                 wb += step_b
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Map:
+    """Where in the texture the pixels of a part of the picture come from."""
+
+    x: npt.NDArray[np.float32]  # (h, w) px of the texture; NOWHERE where nothing is
+    y: npt.NDArray[np.float32]
+    step: int  # px of the picture per sample
+    corner: tuple[int, int]  # x, y px of the first sample in the picture
+
+
 def backward_map(
-    vertices: npt.NDArray[np.float32],
+    vertices: npt.NDArray[np.floating],
     uv: npt.NDArray[np.float32],
     triangles: npt.NDArray[np.int32],
     shape: tuple[int, int],
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Where in the texture each pixel comes from, nearest triangle first.
+    step: int = 1,
+    corner: tuple[int, int] = (0, 0),
+) -> Map:
+    """What each pixel of a part of the picture shows, nearest triangle first.
 
     Args:
-        vertices: (n, 3) x, y in px of the map, z smaller is nearer.
+        vertices: (n, 3) x, y in px of the picture, z smaller is nearer.
         uv: (n, 2) what is interpolated, commonly px of the texture.
         triangles: (M, 3) either winding.
-        shape: height and width of the map.
-
-    Returns:
-        u and v, each (height, width); NOWHERE where nothing is.
+        shape: height and width of the part, px.
+        step: px per sample; the samples reach to the part's last pixel or just beyond.
+        corner: x, y of the part in the picture.
     """
-    map_x = np.full(shape, NOWHERE, np.float32)
-    map_y = np.full(shape, NOWHERE, np.float32)
-    _rasterise(vertices, uv, triangles, map_x, map_y, np.full(shape, 1e9, np.float32))
-    return map_x, map_y
+    samples = (-(-(shape[0] - 1) // step) + 1, -(-(shape[1] - 1) // step) + 1)
+    local = np.empty((len(vertices), 3), np.float32)
+    local[:, :2] = (vertices[:, :2] - corner) / step
+    local[:, 2] = vertices[:, 2]
+    map_x = np.full(samples, NOWHERE, np.float32)
+    map_y = np.full(samples, NOWHERE, np.float32)
+    _rasterise(local, uv, triangles, map_x, map_y, np.full(samples, 1e9, np.float32))
+    return Map(map_x, map_y, step, corner)
+
+
+# Colours are blended four channels at a time: a pixel is an int64 with one channel in each 16 bits,
+# red lowest, alpha highest. A weighted sum of bytes with weights that add up to 256 fits 16 bits;
+# only the sign bit may be touched, and the mask takes its extension away again.
+_BYTES = 0x00FF00FF00FF00FF
+_HALF = 0x0080008000800080
+
+
+def lanes(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """(h, w) pixels of an (h, w, 4) picture in the form that `compose` takes."""
+    return np.ascontiguousarray(rgba, np.int16).view(np.int64)[..., 0]
 
 
 @compiled
-def compose(map_x, map_y, step, top, left, texture, still, background, opaque, out):  # type: ignore[no-untyped-def]
-    """Draw the figure through a coarse map over a still background, into `out`.
+def compose(map_x, map_y, step, map_left, map_top, left, top, texture, still, background, out):  # type: ignore[no-untyped-def]
+    """Draw the figure through a map over a still background, into `out`.
 
     Args:
-        map_x: (h', w') float32 texture x of the pixels at multiples of `step`; map_y likewise.
+        map_x: (h', w') float32 texture x of every `step`-th pixel; map_y likewise.
         step: px of `out` per sample of the map.
-        top: y of `out`'s first row in the picture; the map covers the picture. left: likewise x.
-        texture: (th, tw, 4) uint8, premultiplied RGBA.
-        still: (h, w, 4) uint8, straight RGBA of the picture at rest, in texture px from
-            (pad, pad), where pad = (tw - w) / 2: shown as it is where the map is the identity.
-        background: (h, w, 3) uint8.
-        opaque: True: over the background with alpha 255; False: the figure alone, straight alpha.
+        map_left: x of the map's first column in the picture. map_top: y of its first row.
+        left: x of `out`'s first column in the picture. top: y of its first row.
+        texture: (th, tw) lanes, premultiplied RGBA.
+        still: (h, w) lanes: the picture at rest, in texture px from (pad, pad), where
+            pad = (tw - w) / 2; shown as it is where the map is the identity.
+        background: (h, w) lanes; alpha 255 everywhere, or 0 everywhere: then the figure is drawn
+            alone, with straight alpha.
         out: (rows, columns, 4) uint8.
     """
-    texture_height, texture_width = texture.shape[0], texture.shape[1]
-    pad_x = (texture_width - still.shape[1]) // 2
-    pad_y = (texture_height - still.shape[0]) // 2
-    inverse = np.float32(1.0 / step)
-    last_x, last_y = np.float32(texture_width - 1.001), np.float32(texture_height - 1.001)
-    near = np.float32(1 / 64)
+    height, width = texture.shape
+    pad_x, pad_y = (width - still.shape[1]) // 2, (height - still.shape[0]) // 2
+    inverse, near, zero = np.float32(1.0 / step), np.float32(1 / 64), np.float32(0.0)
+    last_x, last_y = np.float32(width - 1.001), np.float32(height - 1.001)
     row_x = np.empty(map_x.shape[1], np.float32)
     row_y = np.empty(map_x.shape[1], np.float32)
-    zero = np.float32(0.0)
+    opaque = (background[0, 0] >> 48) & 255 == 255
+    first = (left - map_left) // step
+    beyond = min(map_x.shape[1], first + out.shape[1] // step + 3)
     for i in range(out.shape[0]):
         y = top + i
-        j0 = y // step
-        fy = np.float32(y - j0 * step) * inverse
+        j0 = (y - map_top) // step
+        fy = np.float32(y - map_top - j0 * step) * inverse
         j1 = j0 + 1 if fy > 0 else j0
-        for k in range(left // step, min(map_x.shape[1], (left + out.shape[1]) // step + 2)):
+        for k in range(first, beyond):
             row_x[k] = map_x[j0, k] + fy * (map_x[j1, k] - map_x[j0, k])
             row_y[k] = map_y[j0, k] + fy * (map_y[j1, k] - map_y[j0, k])
         for j in range(out.shape[1]):
             x = left + j
-            k0 = x // step
-            fx = np.float32(x - k0 * step) * inverse
+            k0 = (x - map_left) // step
+            fx = np.float32(x - map_left - k0 * step) * inverse
             k1 = k0 + 1 if fx > 0 else k0
             u = row_x[k0] + fx * (row_x[k1] - row_x[k0])
             v = row_y[k0] + fx * (row_y[k1] - row_y[k0])
             if abs(u - (x + pad_x)) < near and abs(v - (y + pad_y)) < near:
-                for c in range(4):
-                    out[i, j, c] = still[y, x, c]
-                continue
-            a = 0
-            if u > -pad_x - 500:
+                value = still[y, x]
+            elif u < -1e3:
+                value = background[y, x]
+            else:
                 u = min(max(u, zero), last_x)
                 v = min(max(v, zero), last_y)
                 iu, iv = int(u), int(v)
                 wu, wv = int((u - iu) * 256), int((v - iv) * 256)
-                w11 = wu * wv
-                w10 = wv * 256 - w11
-                w01 = wu * 256 - w11
-                w00 = 65536 - w11 - w10 - w01
-                a = (
-                    texture[iv, iu, 3] * w00
-                    + texture[iv, iu + 1, 3] * w01
-                    + texture[iv + 1, iu, 3] * w10
-                    + texture[iv + 1, iu + 1, 3] * w11
-                    + 32768
-                ) >> 16
-            if a == 0:
-                for c in range(3):
-                    out[i, j, c] = background[y, x, c]
-                out[i, j, 3] = 255 if opaque else 0
-                continue
-            for c in range(3):
-                p = (
-                    texture[iv, iu, c] * w00
-                    + texture[iv, iu + 1, c] * w01
-                    + texture[iv + 1, iu, c] * w10
-                    + texture[iv + 1, iu + 1, c] * w11
-                    + 32768
-                ) >> 16
-                if a < 255:
+                upper = texture[iv, iu] * (256 - wu) + texture[iv, iu + 1] * wu + _HALF
+                lower = texture[iv + 1, iu] * (256 - wu) + texture[iv + 1, iu + 1] * wu + _HALF
+                upper, lower = (upper >> 8) & _BYTES, (lower >> 8) & _BYTES
+                value = ((upper * (256 - wv) + lower * wv + _HALF) >> 8) & _BYTES
+                a = value >> 48
+                if a == 0:
+                    value = background[y, x]
+                elif a < 255:
                     if opaque:
-                        p += (background[y, x, c] * (255 - a) + 127) // 255
+                        behind = background[y, x] * (255 - a) + _HALF  # exact division by 255
+                        behind = ((behind + ((behind >> 8) & _BYTES)) >> 8) & _BYTES
+                        value = value + behind
                     else:
-                        p = (p * 255 + a // 2) // a
-                out[i, j, c] = min(p, 255)
-            out[i, j, 3] = 255 if opaque else a
+                        for c in range(3):
+                            part = (value >> (16 * c)) & 255
+                            out[i, j, c] = min((part * 255 + a // 2) // a, 255)
+                        out[i, j, 3] = a
+                        continue
+            for c in range(4):
+                out[i, j, c] = min((value >> (16 * c)) & 511, 255)

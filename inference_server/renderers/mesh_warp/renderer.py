@@ -28,9 +28,10 @@ from .eyes import Eye, gaze_offset, lid_motion
 from .mesh import HeadMesh
 from .mouth import Jaw, Mouth
 from .palette import Palette
-from .plates import Plates, Stage, photo_plates, stage
+from .plates import Plates, Stage, background_of, closed_mouth, photo_plates, stage
+from .polygons import box_around
 from .pose import Pose, PoseLimits, pose_of
-from .raster import backward_map, compose
+from .raster import Map, backward_map, compose
 from .restyle import REACH, Medium, Patch
 from .rig import Rig
 
@@ -60,7 +61,6 @@ class Prepared:
     photo: Plates
     drawn: Plates | None
     medium: Medium | None
-    opaque: bool
     step: int  # px per sample of the backward map
 
 
@@ -91,11 +91,16 @@ class MeshWarp:
         face_rig = rig.build(fit.canonical)
         palette = Palette.of(scene.image, scene.mesh, face_crop.kind)
         side = max(scene.shape)
-        photo = photo_plates(scene, opaque=not look.alpha)
+        figure = closed_mouth(scene, face_rig.mouth.gap * fit.scale)
+        clean = background_of(scene)
         medium = restyle.medium(scene, look)
         drawn, frame = None, scene.frame
         if medium is not None:
-            drawn, frame = restyle.styled_plates(scene, photo, medium, opaque=not look.alpha)
+            drawn, frame = restyle.styled_plates(
+                scene, figure, clean, medium, opaque=not look.alpha
+            )
+        # drawn frames need the photo only as a model for what is drawn anew
+        photo = photo_plates(scene, figure, clean, opaque=not look.alpha or medium is not None)
         return Prepared(
             scene=scene,
             frame=_frame_at_rest(frame, scene, opaque=not look.alpha),
@@ -112,7 +117,6 @@ class MeshWarp:
             photo=photo,
             drawn=drawn,
             medium=medium,
-            opaque=not look.alpha,
             step=2 if side > _FINE_SIDE else 1,
         )
 
@@ -178,6 +182,7 @@ def shape_of(prepared: Prepared, motion: Motion, frame: int) -> Shape:
             sideways=weight("jawLeft") - weight("jawRight"),
             forward=weight("jawForward"),
             tongue=weight("tongueOut"),
+            rounding=min(1.0, max(weight("mouthPucker"), weight("mouthFunnel"))),
         ),
         coarse=coarse,
         refined=refined,
@@ -203,23 +208,24 @@ def _gaze(gaze: npt.NDArray[np.float32], weight: object) -> tuple[Array, Array]:
 
 def draw(prepared: Prepared, shape: Shape) -> Image:
     """(H, W, 4) one frame."""
-    maps = _maps(prepared, shape)
-    plates = prepared.drawn or prepared.photo
     height, width = prepared.scene.shape
+    head = prepared.head
+    coarse = backward_map(
+        shape.refined, head.uv, head.triangles, (height, width), step=prepared.step
+    )
     canvas = np.empty((height, width, 4), np.uint8)
-    _compose(maps, prepared, plates, (0, 0), canvas, prepared.opaque)
+    plates = prepared.drawn or prepared.photo
+    _compose(coarse, plates, canvas, (0, 0))
+    fine = list(_fine_maps(prepared, shape))
+    for part in fine:
+        x, y = part.corner
+        view = canvas[y : y + part.x.shape[0], x : x + part.x.shape[1]]
+        _compose(part, plates, view, part.corner)
     if prepared.medium is None:
         _paint_features(prepared, shape, canvas, (0, 0))
     else:
         for patch in _patches(prepared, shape):
-            reach = 2 * patch.margin + REACH * prepared.medium.scale
-            x0, y0, x1, y1 = restyle.box_around(patch.outline, reach, canvas.shape)
-            if x1 - x0 < 8 or y1 - y0 < 8:
-                continue
-            photo = np.empty((y1 - y0, x1 - x0, 4), np.uint8)
-            _compose(maps, prepared, prepared.photo, (x0, y0), photo, True)
-            _paint_features(prepared, shape, photo, (x0, y0))
-            restyle.blend(canvas, photo, (x0, y0), patch, prepared.medium)
+            _redraw(prepared, shape, canvas, patch, [coarse, *fine])
     if canvas.shape[:2] == prepared.frame.shape[:2]:
         return canvas
     x, y = prepared.scene.corner
@@ -228,27 +234,46 @@ def draw(prepared: Prepared, shape: Shape) -> Image:
     return whole
 
 
-def _maps(prepared: Prepared, shape: Shape) -> tuple[npt.NDArray, npt.NDArray]:
-    """The backward map of the square, one sample every `step` px."""
-    height, width = prepared.scene.shape
-    step = prepared.step
-    vertices = (shape.refined / step).astype(np.float32)
-    coarse = (-(-(height - 1) // step) + 1, -(-(width - 1) // step) + 1)
-    return backward_map(vertices, prepared.head.uv, prepared.head.triangles, coarse)
+def _fine_maps(prepared: Prepared, shape: Shape) -> Iterator[Map]:
+    """Maps without skipped pixels of the lips and the eyes, where surfaces part."""
+    if prepared.step == 1:
+        return
+    margin = 0.012 * prepared.fit.scale + 2
+    for ring in (rim(LIP_OUTER_UPPER, LIP_OUTER_LOWER), EYE_RIGHT_RIM, EYE_LEFT_RIM):
+        outline = shape.coarse[list(ring), :2]
+        x0, y0, x1, y1 = box_around(outline, margin, prepared.scene.shape)
+        if x1 - x0 >= 2 and y1 - y0 >= 2:
+            yield backward_map(
+                shape.refined, prepared.head.uv, prepared.head.triangles, (y1 - y0, x1 - x0),
+                corner=(x0, y0),
+            )  # fmt: skip
 
 
-def _compose(
-    maps: tuple[npt.NDArray, npt.NDArray],
-    prepared: Prepared,
-    plates: Plates,
-    corner: tuple[int, int],
-    out: Image,
-    opaque: bool,
-) -> None:
+def _compose(seen: Map, plates: Plates, out: Image, corner: tuple[int, int]) -> None:
+    """Fill `out`, whose first pixel is `corner` (x, y) of the square, in place."""
     compose(
-        maps[0], maps[1], prepared.step, corner[1], corner[0], plates.texture, plates.still,
-        plates.background, opaque, out,
+        seen.x, seen.y, seen.step, *seen.corner, *corner, plates.texture, plates.still,
+        plates.background, out,
     )  # fmt: skip
+
+
+def _redraw(prepared: Prepared, shape: Shape, canvas: Image, patch: Patch, maps: list[Map]) -> None:
+    """Draw a place anew in the prepared medium, from a photo of it, in place."""
+    assert prepared.medium is not None
+    reach = 2 * patch.margin + REACH * prepared.medium.scale
+    x0, y0, x1, y1 = box_around(patch.outline, reach, canvas.shape)
+    if x1 - x0 < 8 or y1 - y0 < 8:
+        return
+    photo = np.empty((y1 - y0, x1 - x0, 4), np.uint8)
+    for seen in maps:
+        left, top = (max(a, b) for a, b in zip((x0, y0), seen.corner, strict=True))
+        right = min(x1, seen.corner[0] + (seen.x.shape[1] - 1) * seen.step + 1)
+        bottom = min(y1, seen.corner[1] + (seen.x.shape[0] - 1) * seen.step + 1)
+        if right > left and bottom > top:
+            view = photo[top - y0 : bottom - y0, left - x0 : right - x0]
+            _compose(seen, prepared.photo, view, (left, top))
+    _paint_features(prepared, shape, photo, (x0, y0))
+    restyle.blend(canvas, photo, (x0, y0), patch, prepared.medium)
 
 
 def _paint_features(

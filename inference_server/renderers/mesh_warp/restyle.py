@@ -58,17 +58,24 @@ def medium(scene: Stage, look: Look) -> Medium | None:
 
 
 def styled_plates(
-    scene: Stage, photo: Plates, drawing: Medium, opaque: bool
+    scene: Stage, figure: Image, clean: Image, drawing: Medium, opaque: bool
 ) -> tuple[Plates, Image]:
-    """The plates in a medium, and the whole frame at rest in it, (H, W, 3)."""
-    background = drawing.redraw(photo.background)
+    """The plates in a medium, and the whole frame at rest in it, (H, W, 3).
+
+    `figure` is the scene's wide picture without what the mouth shows, `clean` the square (h, w, 3)
+    without the figure.
+    """
+    background = drawing.redraw(clean)
     if scene.frame.shape[:2] == scene.shape:
-        wide = drawing.redraw(scene.wide)
+        wide = drawing.redraw(figure)
         height, width = scene.shape
         frame = wide[scene.pad : scene.pad + height, scene.pad : scene.pad + width]
     else:
-        frame = drawing.redraw(scene.frame)
         pad, (x0, y0) = scene.pad, scene.corner
+        height, width = scene.shape
+        closed = scene.frame.copy()
+        closed[y0 : y0 + height, x0 : x0 + width] = figure[pad : pad + height, pad : pad + width]
+        frame = drawing.redraw(closed)
         bordered = cv2.copyMakeBorder(frame, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
         height, width = scene.wide.shape[:2]
         wide = bordered[y0 : y0 + height, x0 : x0 + width]

@@ -77,7 +77,10 @@ class Rig:
         jaw, closed = float(amounts[_JAW_OPEN]), float(amounts[_MOUTH_CLOSE])
         for column, lid in zip(_BLINK, lids, strict=True):
             amounts[column] = np.clip(amounts[column] + lid, -0.25, 1.0)
-        moved = self.close + (amounts @ self.basis).reshape(N_MESH, 3)
+        used = np.flatnonzero(amounts)
+        # not a matrix product: BLAS would start threads for it, and may add in another order
+        blended = (amounts[used, None] * self.basis[used]).sum(0)
+        moved = self.close + blended.reshape(N_MESH, 3)
         gap_at_rest = self._gap(moved)
         if jaw:
             moved += self._open_jaw(self.canonical + moved, jaw)

@@ -189,7 +189,9 @@ def _both_sides(lips: _Lips) -> dict[str, Array]:
             0.055 * stretch, -0.006 * lips.outward * bell + 0.006 * far**2, 0.02 * far,
             low_cheeks=(0.012, 0.0, 0.0),
         ),
-        "mouthPress": lips.values(0.0, -0.42 * lips.outward * lips.thickness * outer, 0.012),
+        "mouthPress": lips.values(
+            0.0, -0.42 * lips.outward * lips.thickness * bell**0.6 * outer, 0.012
+        ),
         "mouthUpperUp": lips.values(
             0.0, -0.045 * bell**0.7 * lips.upper - 0.012 * lips.corner, -0.004 * lips.upper
         ),
@@ -226,7 +228,7 @@ def _middle(lips: _Lips, frame: MouthFrame) -> dict[str, Array]:
             low_cheeks=(-0.022, 0.0, -0.01),
         ),
         "mouthFunnel": lips.values(
-            0.30 * narrow, np.where(lips.inner, 0.0, 0.012) * lips.outward * bell,
+            0.12 * narrow, np.where(lips.inner, 0.0, 0.012) * lips.outward * bell,
             -0.045 * (0.6 + 0.4 * bell), low_cheeks=(-0.012, 0.004, 0.0), chin=(0.0, 0.010, 0.0),
         ),
         "mouthRollUpper": lips.values(
