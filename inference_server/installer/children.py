@@ -76,15 +76,22 @@ class Children:
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
     ) -> int:
-        """Runs `python -m words...` apart from its surroundings; each line of output is handed on.
-
-        Returns:
-            The exit status.
-        """
+        """Runs `python -m words...` apart from its surroundings; returns the exit status."""
         command = [str(python), "-I", "-X", "utf8", "-c", _WATCHED_MODULE, *words]
+        return self.run(command, on_line, cwd, env, stdin=subprocess.PIPE)
+
+    def run(
+        self,
+        command: list[str],
+        on_line: Callable[[str], None],
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+    ) -> int:
+        """Runs a command, hands on each line of its output; returns the exit status."""
         child = self._start(
             command,
-            stdin=subprocess.PIPE,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",

@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from inference_server.home import home as home_folder
 
+from .archive import Archive
 from .children import Children, cancel_on_signals, cancel_when_stdin_closes, clean_environment
 from .console import CancelledByUser, Console, InstallError
+from .demo import Demo
 from .steps import Installer, Wishes
+from .suite import Suite
 from .workplace import Workplace, occupied
 
 CANCELLED_STATUS = 130  # as a shell reports Ctrl+C
@@ -21,8 +25,7 @@ CANCELLED_STATUS = 130  # as a shell reports Ctrl+C
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
-    asked = _parser().parse_known_args(words)
-    arguments = _checked(*asked)
+    arguments = _arguments(list(sys.argv[1:] if words is None else words))
     console = Console(as_json=arguments.progress_json)
     children = Children()
     cancel_on_signals(children)
@@ -60,18 +63,23 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("models", help="list, import, fetch, verify model weights", add_help=False)
     demo = commands.add_parser("demo", help="set up, then animate the sample portrait in Blender")
     demo.add_argument("--out", type=Path, default=Path("demo_output"), help="folder for the result")
-    commands.add_parser("test", help="set up everything the tests need, then run them all")
+    commands.add_parser("test", help="set up all that the tests need, run them; takes pytest words")
     package = commands.add_parser("package", help="build the extension zip")
     package.add_argument("--out", type=Path, default=Path("dist"), help="folder for the zip")
     return parser
 
 
-def _checked(arguments: argparse.Namespace, rest: list[str]) -> argparse.Namespace:
-    """Only `models` and `test` hand words on; anywhere else an unknown word is a mistake."""
-    if rest and arguments.command not in ("models", "test"):
-        _parser().error(f"unknown: {' '.join(rest)}")
+def _arguments(words: list[str]) -> argparse.Namespace:
+    """The command line; what follows `models` and `test` is handed on as it is."""
+    parser = _parser()
+    first = next((word for word in words if not word.startswith("-")), None)
+    rest = []
+    if first in ("models", "test"):
+        cut = words.index(first) + 1
+        words, rest = words[:cut], words[cut:]
+    arguments = parser.parse_args(words)
     if (arguments.dev or arguments.upgrade) and arguments.command is not None:
-        _parser().error("--dev and --upgrade belong to the installation, without a command")
+        parser.error("--dev and --upgrade belong to the installation, without a command")
     arguments.rest = rest
     return arguments
 
@@ -103,6 +111,12 @@ def _change(
         installer.uninstall()
     elif arguments.command is None:
         installer.install(Wishes(dev=arguments.dev, upgrade=arguments.upgrade))
+    elif arguments.command == "demo":
+        Demo(place, console, children).run(arguments.out)
+    elif arguments.command == "package":
+        Archive(place, console, children).build(arguments.out.absolute())
+    elif arguments.command == "test":
+        return Suite(place, console, children).run(arguments.rest)
     return 0
 
 

@@ -82,9 +82,7 @@ class Installer:
             if not self._self_check_passes():
                 console.say("It does not work any more, so it is built anew.")
                 record = None
-        elif record and fits:
-            self._update(record, wishes, wanted, builds[0])
-        else:
+        elif not (record and fits and self._updated(record, wishes, wanted, builds[0])):
             record = None
         if record is None:
             self._build(wishes, wanted, builds)
@@ -133,7 +131,12 @@ class Installer:
             blenders.unlink(link)
             console.say(f"Removed {link}")
         place.drop_record()
-        made = [place.venv, place.scratch, place.home / "cache", *place.home.glob("bpy-?.?")]
+        made = [
+            place.venv,
+            place.home / "cache",
+            *place.home.glob("bpy-?.?"),
+            *place.home.glob("tmp*"),
+        ]
         made += place.home.glob("blender-*-root")  # the window tests' Debian
         for folder in made:
             if folder.exists():
@@ -156,12 +159,19 @@ class Installer:
             self._install_packages(wishes, upgrade=False)
             self._finish(wishes, wanted, builds[0])
 
-    def _update(self, record: Record, wishes: Wishes, wanted: str, build: TorchBuild) -> None:
-        """Changes the environment in place; a failure before any change keeps the old one."""
+    def _updated(self, record: Record, wishes: Wishes, wanted: str, build: TorchBuild) -> bool:
+        """Changes the environment in place; a failure before any change keeps the old one.
+
+        Returns:
+            False when the result does not work and has to be built anew.
+        """
         self._place.drop_record()
         try:
             self._install_packages(wishes, upgrade=wishes.upgrade, torch=record.torch)
             self._finish(wishes, wanted, build, record.links)
+        except SelfCheckFailed:
+            self._console.say("The environment is damaged, so it is built anew.")
+            return False
         except InstallError:
             judge = Installer(self._place, self._console, Children())  # ours may be cancelled
             if judge._is_whole() and judge._self_check_passes():
@@ -172,6 +182,7 @@ class Installer:
             raise
         finally:
             remove_tree(self._place.scratch)
+        return True
 
     @contextmanager
     def _removed_on_failure(self) -> Iterator[None]:
@@ -227,7 +238,7 @@ class Installer:
         console.stage("check", "Checking that the server works")
         facts = self._venv.ask(_TORCH_FACTS)
         if facts is None or not self._self_check_passes():
-            raise InstallError(
+            raise SelfCheckFailed(
                 "The server was installed but does not work here.", f"See {place.log_path}."
             )
         python = str(self._venv.python)
@@ -304,6 +315,10 @@ class Installer:
             f"\nAnimate Portrait {record.version} is ready in {record.home}\n"
             f"PyTorch {record.torch} on {record.device}; {seconds:.0f} s.\n\n{WHAT_TO_CLICK}"
         )
+
+
+class SelfCheckFailed(InstallError):
+    """pip was content, but the server does not run."""
 
 
 def server_version() -> str:

@@ -73,6 +73,10 @@ class Workplace:
         """For builds and downloads; removed after use."""
         return self.home / "tmp"
 
+    def scratch_of(self, name: str) -> Path:
+        """The same for work that runs beside the installation."""
+        return self.home / f"tmp-{name}"
+
     @property
     def record_path(self) -> Path:
         """install.json"""
