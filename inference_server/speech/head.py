@@ -1,0 +1,51 @@
+"""Idle head sway: noise through a critically damped oscillator.
+
+Prosody does not predict head motion (aligned sound did no better than mismatched sound on 39
+speakers), so the sway is drawn, with the speeds that talking heads were measured to have. Its
+amplitude is half of theirs: a portrait that sways as far as a live speaker looks restless.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import scipy.signal
+
+from .seeded import white
+from .voice import STEPS_PER_S
+
+_STD_DEG = (2.5, 2.0, 1.5)  # yaw, pitch, roll while speaking
+_SPEED = (3.5, 3.9, 2.6)  # rad/s; speed / amplitude of yaw, pitch, roll
+_IN_SILENCE = 0.65  # of the amplitude while speaking
+_SETTLE_S = 1.0  # over which the amplitude follows speech
+_MEMORY_S = 5.0  # after which the oscillator has forgotten a push
+_STREAM = 10
+
+
+def sway(speaking: npt.NDArray[np.bool_], start_s: float, seed: int) -> npt.NDArray[np.float64]:
+    """Yaw, pitch and roll in degrees, (M, 3), every 10 ms.
+
+    Args:
+        speaking: (M,) from voice.speaking.
+        start_s: where the stretch begins in the sound.
+        seed: of the shot.
+    """
+    n_steps = len(speaking)
+    first = round(start_s * STEPS_PER_S)
+    memory = round(_MEMORY_S * STEPS_PER_S)
+    since_s = np.arange(memory) / STEPS_PER_S
+    angles = np.empty((n_steps, 3))
+    for axis, (std_deg, speed) in enumerate(zip(_STD_DEG, _SPEED, strict=True)):
+        response = since_s * np.exp(-speed * since_s)  # of x'' + 2 w x' + w^2 x = push
+        response *= std_deg / np.linalg.norm(response)
+        pushes = white(seed, _STREAM + axis, first - memory + 1, n_steps + memory - 1)
+        angles[:, axis] = scipy.signal.oaconvolve(pushes, response, "valid")
+    return angles * _amplitude(speaking)[:, None]
+
+
+def _amplitude(speaking: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    reach = round(_SETTLE_S * STEPS_PER_S)
+    window = np.hanning(2 * reach + 1)
+    padded = np.pad(speaking.astype(np.float64), reach, mode="edge")
+    share = scipy.signal.oaconvolve(padded, window / window.sum(), "valid")
+    return _IN_SILENCE + (1 - _IN_SILENCE) * share
