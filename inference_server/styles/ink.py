@@ -43,7 +43,7 @@ _SIGMA = 1.0  # of the fine lines, beyond that blur
 _TENSOR_SIGMA = 2.4  # of the structure tensor
 _FLOW_SIGMA = 3.2  # smoothing along a line
 _COARSE_SIGMA = 2.6  # of soft contours: jaws and noses without an edge
-_COARSE_GAIN, _COLOUR_GAIN = 1.1, 1.1  # of soft contours in luminance and in colour
+_COARSE_GAIN, _COLOUR_GAIN = 1.85, 1.1  # of soft contours in luminance and in colour
 
 _CONTRAST_SHARE = 95  # percentile of the response in the face that decides what counts as a line
 _CONTRAST_GAIN, _MIN_HIGH, _MAX_HIGH = 1.15, 0.018, 0.05  # log units
@@ -128,7 +128,7 @@ class Ink:
 
         excess = masses.lightness(tone, flowing, detail, params["ink_dark"])
         # drawn at the larger size of analysis and frame
-        canvas = np.maximum(picture.shape[:2], image.shape[:2])
+        canvas = (max(len(picture), len(image)), max(picture.shape[1], image.shape[1]))
         cover = masses.cover(excess, detail, canvas)
         pen = (scale if scale > 1 else scale**0.75) * max(factor, 1)  # small frames: bolder lines
         strands = np.where(excess < 0, -response, np.float32(0))
@@ -138,6 +138,7 @@ class Ink:
         cover = np.minimum(cover, 1 - light)
         found = strokes.trace(response, tx, ty, _LINE.fade * full)
         _draw(cover, found, _LINE, full, detail, pen * weight)
+        cover = masses.without_specks(cover, scale * max(factor, 1))
         return _printed(resized(cover, image.shape[:2], cv2.INTER_AREA))
 
 
@@ -160,7 +161,8 @@ def _analysed(image: npt.NDArray[np.uint8], factor: float) -> Field:
     if factor != 1:
         method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
         height, width = (max(1, round(side * factor)) for side in image.shape[:2])
-        image = cv2.resize(image, (width, height), interpolation=method)
+        resampled = cv2.resize(image, (width, height), interpolation=method)
+        return resampled.astype(np.float32) * np.float32(1 / 255)
     return image.astype(np.float32) * np.float32(1 / 255)
 
 
@@ -170,7 +172,8 @@ def _levelled(picture: Field, black: float, skin: float) -> Field:
 
 
 def _mixed(picture: Field, weights: tuple[float, float, float]) -> Field:
-    return cv2.transform(picture, np.array([weights], np.float32)).reshape(picture.shape[:2])
+    mixed = cv2.transform(picture, np.array([weights], np.float32))
+    return np.asarray(mixed, np.float32).reshape(picture.shape[:2])
 
 
 def _line_picture(picture: Field, detail: float) -> Field:
@@ -223,7 +226,7 @@ def _with_soft_contours(
     # no echo beside a fine line: the coarse response reaches about 7 px
     side = 2 * round(4 * detail) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    near = blur(cv2.dilate(shrunk_half(np.abs(response)), disc), detail)
+    near = blur(np.asarray(cv2.dilate(shrunk_half(np.abs(response)), disc), np.float32), detail)
     contour *= 1 - smoothstep(near, 0.3 * full, 0.7 * full)
     contour = resized(contour, response.shape)
     return np.where(contour > 0, np.maximum(response, contour), response)

@@ -9,6 +9,7 @@ picture the border pixel goes on. One thread, no fast-math: the same input gives
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numba as nb
@@ -23,14 +24,15 @@ _SURROUND = 1.6  # sigma of the outer Gaussian over the inner one: closest to a 
 
 def blur(field: Field, sigma: float) -> Field:
     """Gaussian blur; `sigma` in px."""
-    return cv2.GaussianBlur(field, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+    blurred = cv2.GaussianBlur(field, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(blurred, np.float32)
 
 
 def resized(field: Field, shape: tuple[int, ...], method: int = cv2.INTER_LINEAR) -> Field:
     """`field`, (h, w) or (h, w, 3), resampled to (H, W); itself when it has that size already."""
     if field.shape[:2] == tuple(shape[:2]):
         return field
-    return cv2.resize(field, (shape[1], shape[0]), interpolation=method)
+    return np.asarray(cv2.resize(field, (shape[1], shape[0]), interpolation=method), np.float32)
 
 
 def shrunk_half(field: Field) -> Field:
@@ -39,7 +41,7 @@ def shrunk_half(field: Field) -> Field:
     return resized(field, ((height + 1) // 2, (width + 1) // 2), cv2.INTER_AREA)
 
 
-def smoothstep(value: Field, low: float, high: float) -> Field:
+def smoothstep(value: npt.NDArray[Any], low: float, high: float) -> Field:
     """0 below `low`, 1 above `high`, smooth between."""
     t = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)
     return t * t * (3 - 2 * t)
@@ -87,11 +89,10 @@ def _minor_axes(xx: Field, xy: Field, yy: Field) -> tuple[Field, Field]:
 def sample(field: Field, x: float, y: float) -> float:
     """Bilinear value at (x, y) px, the border going on outside."""
     height, width = field.shape
-    x = min(max(x, np.float32(0.0)), np.float32(width - 1))
-    y = min(max(y, np.float32(0.0)), np.float32(height - 1))
-    i, j = int(x), int(y)
+    px, py = min(max(x, 0.0), width - 1.0), min(max(y, 0.0), height - 1.0)
+    i, j = int(px), int(py)
     right, below = min(i + 1, width - 1), min(j + 1, height - 1)
-    u, v = x - np.float32(i), y - np.float32(j)
+    u, v = np.float32(px - i), np.float32(py - j)
     top = field[j, i] + u * (field[j, right] - field[j, i])
     bottom = field[below, i] + u * (field[below, right] - field[below, i])
     return top + v * (bottom - top)

@@ -28,6 +28,7 @@ _SPOT_AROUND = (0.3, 0.5)  # eyes lie in skin; glints in cloth and dark walls do
 _SPOT_EXCESS = 0.3  # they are white, and kept at any size
 _LEAST_BLACK, _LEAST_WHITE = 1.7, 4.2  # sum of tone over a kept patch, px^2
 _SHALLOW, _DEEP = 0.07, 0.08  # a kept patch must somewhere be this much past the threshold
+_SPECK_INK, _SPECK_AREA = 0.15, 9.0  # dots with less px^2 than this are dirt
 _EDGE = 0.0055  # tone per px: a softer edge than this stays soft
 
 
@@ -103,8 +104,8 @@ def cover(excess: Field, detail: float, shape: tuple[int, ...]) -> Field:
 
 def _kept(patch: npt.NDArray[np.bool_], depth: Field, least: float) -> Field:
     """0..1 by which each connected patch, with the pixels around it, stays in the drawing."""
-    n, labels, boxes, _ = cv2.connectedComponentsWithStats(patch.view(np.uint8), connectivity=8)
-    flat, deep = labels.ravel(), np.maximum(depth, 0).ravel()
+    n, labels = cv2.connectedComponents(patch.view(np.uint8), connectivity=8)
+    flat, deep = labels.ravel().astype(np.intp), np.maximum(depth, 0).ravel()
     mass = np.bincount(flat, weights=deep, minlength=n)
     top = np.zeros(n, np.float32)
     np.maximum.at(top, flat, deep)
@@ -114,3 +115,12 @@ def _kept(patch: npt.NDArray[np.bool_], depth: Field, least: float) -> Field:
     inside = keep.astype(np.float32)[labels]
     around = cv2.erode(inside, np.ones((3, 3), np.uint8))
     return np.where(patch, inside, around)
+
+
+def without_specks(cover: Field, scale: float) -> Field:
+    """`cover` 0..1 without dots that touch nothing; `scale` is its px per px of a 512 px crop."""
+    inked = (cover > _SPECK_INK).view(np.uint8)
+    _, labels, sizes, _ = cv2.connectedComponentsWithStats(inked, connectivity=8)
+    speck = sizes[:, cv2.CC_STAT_AREA] < _SPECK_AREA * scale**2
+    speck[0] = False
+    return np.where(speck[labels], np.float32(0), cover)

@@ -21,7 +21,7 @@ class Strokes:
     joints: npt.NDArray[np.int32]  # (m, 2) indices of joined points
     stroke: npt.NDArray[np.int32]  # (n,) which stroke a point belongs to
     n_strokes: int
-    shape: tuple[int, int]  # (H, W) px of the response that they were found in
+    shape: tuple[int, ...]  # (H, W) px of the response that they were found in
 
 
 def trace(response: Field, tx: Field, ty: Field, low: float) -> Strokes:
@@ -33,7 +33,7 @@ def trace(response: Field, tx: Field, ty: Field, low: float) -> Strokes:
         ty: (H, W) y of the unit tangents.
         low: where a line fades out.
     """
-    points, height, index = _ridge_points(response, tx, ty, np.float32(low))
+    points, height, index = _ridge_points(response, tx, ty, low)
     return Strokes(points, height, *_join(index, len(points)), response.shape)
 
 
