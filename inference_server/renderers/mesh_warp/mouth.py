@@ -174,6 +174,9 @@ def _inside(
         inside, colours.cavity, colours.tongue * 0.85, ends[0, 0], ends[0, 1] + 0.45 * along,
         across, along, colours.flat,
     )  # fmt: skip
+    # how far the canonical x and z axes point away from the camera
+    axes = project(np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))[:, 2]
+    towards = (axes[1:] - axes[0]) / (fit.scale * pose.zoom)
     # teeth lie in the lips' shade while the mouth is but a slit
     shade = (0.62 + 0.38 * min(1.0, gap / 0.09)) * (1 - 0.5 * jaw.rounding)
     for arch, points, level in (
@@ -182,8 +185,9 @@ def _inside(
     ):
         seen = backward_map(project(points), arch.uv, arch.triangles, shape)
         _paint_teeth(
-            inside, arch.texture, seen.x, seen.y, np.float32(level * shade), np.float32(ARCH_SPAN)
-        )
+            inside, arch.texture, seen.x, seen.y, np.float32(level * shade), np.float32(ARCH_SPAN),
+            np.float32(towards[0]), np.float32(towards[1]),
+        )  # fmt: skip
     if mouth.own_teeth is not None:
         forward = rigid_affine(mouth.anchor, pose, fit)
         forward[:, 2] += forward[:, :2] @ np.array(mouth.own_origin, np.float64) - origin
@@ -272,7 +276,7 @@ def _paint_cavity(inside, cavity, tongue, centre_x, centre_y, across, along, fla
 
 
 @compiled
-def _paint_teeth(inside, texture, u, v, level, span):  # type: ignore[no-untyped-def]
+def _paint_teeth(inside, texture, u, v, level, span, side, front):  # type: ignore[no-untyped-def]
     height, width = texture.shape[0], texture.shape[1]
     for i in range(u.shape[0]):
         for j in range(u.shape[1]):
@@ -292,8 +296,10 @@ def _paint_teeth(inside, texture, u, v, level, span):  # type: ignore[no-untyped
             a += texture[iq + 1, ip, 3] * w10 + texture[iq + 1, ip + 1, 3] * w11
             if a <= 0:
                 continue
-            # teeth further round the arch face away from the light and into the cheek's shade
-            facing = max(np.cos((2 * u[i, j] - 1) * span * 0.92), 0.0) ** 0.7
+            # teeth further round the arch lie in the cheek's shade, or turn their backs
+            angle = (2 * u[i, j] - 1) * span
+            cosine = np.cos(angle)
+            facing = max(min(cosine, front * cosine - side * np.sin(angle)), np.float32(0.0)) ** 0.7
             fade = min(facing * np.float32(2.2), np.float32(1.0))
             a *= fade
             light = level * (0.36 + 0.64 * facing) * fade

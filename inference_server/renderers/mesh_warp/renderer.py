@@ -253,7 +253,7 @@ def _compose(seen: Map, plates: Plates, out: Image, corner: tuple[int, int]) -> 
     """Fill `out`, whose first pixel is `corner` (x, y) of the square, in place."""
     compose(
         seen.x, seen.y, seen.step, *seen.corner, *corner, plates.texture, plates.still,
-        plates.background, out,
+        plates.background, out.view(np.uint32)[..., 0],
     )  # fmt: skip
 
 
