@@ -121,14 +121,14 @@ def _probed(
 ) -> Iterator[Interpreter]:
     if running is not None:
         yield running
-    tried = set()
+    answers: dict[str, Interpreter | None] = {}
     for version in wanted:
         for path in _candidates(version, blenders):
-            if path not in tried:
-                tried.add(path)
-                found = probe(path, wanted)
-                if found is not None and (found.version == version or found.problem):
-                    yield found
+            if path not in answers:
+                answers[path] = probe(path, wanted)
+            found = answers[path]
+            if found is not None and (found.version == version or found.problem):
+                yield found
 
 
 def _nothing_fits(
