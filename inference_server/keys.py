@@ -21,7 +21,7 @@ from .registry import Renderer, Style
 KEY_VERSION = 1  # change it when what goes into a key changes
 STEPS_PER_UNIT = 10_000  # motion is rounded to 1e-4
 MOTION_PARAMS = ("lip_amount", "head_amount", "eye_amount")  # already in the motion
-_PLAIN_STYLE = "photo"  # has no strokes: neither seed nor params of the look change it
+_PLAIN_STYLE = "photo"  # has no strokes: no param of the look changes it
 
 
 def rounded(motion: Motion) -> Motion:
@@ -44,7 +44,8 @@ def look_key(face_crop_key: str, renderer: Renderer, style: Style, look: Look) -
         face_crop_key,
         [renderer.name, renderer.version, style.name, style.version],
         [look.size, look.framing, look.alpha],
-        [None, {}] if plain else [look.seed, params],
+        look.seed,  # renderers may draw by it in any style: teeth, paper
+        {} if plain else params,
     )
 
 

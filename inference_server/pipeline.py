@@ -146,7 +146,7 @@ class Studio:
             renderer = registry.load(registry.RENDERERS, spec.renderer)
             style = registry.load(registry.STYLES, spec.style)
             held = holds.hold(closures.enforce(spoken), spec.holds, spoken.closures)
-            generated = channels.measure(held)
+            generated = channels.measure(rounded(held))
             edits = _usable_edits(spec, held.n_frames, stages.warn)
             motion = rounded(channels.apply(held, edits) if edits else held)
             of_look = look_key(face_crop.key, renderer, style, look)
@@ -204,8 +204,7 @@ class Studio:
             with new_npz(folder.path / "motion.npz") as file:
                 for name, array in motion_arrays(shot.motion, mouths).items():
                     file.write(name, array)
-        drawn = sorted({*twins, *(twin for each in twins.values() for twin in each)})
-        take = _take(shot, folder, drawn, stages)
+        take = _take(shot, folder, sorted(twins), stages)
         stages.check()
         folder.finish(take)
         return take
