@@ -96,11 +96,18 @@ def _crop_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
         shape=(size, size),
         wide=wide,
         pad=pad,
-        mesh=crop.mesh.astype(np.float64) * zoom,
+        mesh=_scaled_mesh(crop, zoom),
         matte=np.clip(_resized(matte, (size, size)), 0, 1),
         figure_found=found,
         held=(False, False, False, False),
     )
+
+
+def _scaled_mesh(crop: FaceCrop, zoom: float) -> npt.NDArray[np.float64]:
+    """The mesh (478, 3) of the resized crop; pixel centres lie at whole numbers."""
+    mesh = crop.mesh.astype(np.float64) * zoom
+    mesh[:, :2] += (zoom - 1) / 2
+    return mesh
 
 
 def _surroundings(
@@ -120,8 +127,9 @@ def _surroundings(
         shrink = smaller[0] / width
     affine = to_picture.copy()
     affine[:, :2] /= zoom
-    affine[:, 2] -= affine[:, :2] @ np.full(2, float(pad))
+    affine[:, 2] -= affine[:, :2] @ np.full(2, pad + (zoom - 1) / 2)
     affine *= shrink
+    affine[:, 2] += (shrink - 1) / 2
     return cv2.warpAffine(
         _over_white(picture),
         affine,
@@ -137,6 +145,7 @@ def _picture_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
     frame_size = (max(2, round(width * scale)), max(2, round(height * scale)))
     frame = _over_white(_resized(portrait.rgba, frame_size))
     to_frame = crop.to_picture * scale  # crop px -> frame px
+    to_frame[:, 2] += (scale - 1) / 2
     side = crop.rgba.shape[0]
     corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]]) @ to_frame.T
     x0, y0 = np.clip(np.round(corners.min(0)).astype(int), 0, np.array(frame_size) - 2)
@@ -215,25 +224,39 @@ def photo_plates(scene: Stage, figure: Image, background: Image, opaque: bool) -
 
 
 def figure_plates(
-    scene: Stage, figure: Image, background: Image, opaque: bool, still: Image | None = None
+    scene: Stage,
+    figure: Image,
+    background: Image,
+    opaque: bool,
+    still: Image | None = None,
+    crisp: bool = False,
 ) -> Plates:
     """Plates from a figure (h + 2 pad, w + 2 pad, 3) and a background (h, w, 3).
 
-    `still` (h, w, 3) is the square at rest; without it, the figure over the background.
+    `still` (h, w, 3) is the square at rest; without it, the figure over the background. `crisp`
+    cuts the figure out with scissors, outside of the line that a drawing has around it.
     """
     pad, (height, width) = scene.pad, scene.shape
-    matte = cv2.copyMakeBorder(scene.matte, pad, pad, pad, pad, cv2.BORDER_REPLICATE)[..., None]
+    shares = _cut_out(scene.matte) if crisp and scene.figure_found else scene.matte
+    matte = cv2.copyMakeBorder(shares, pad, pad, pad, pad, cv2.BORDER_REPLICATE)[..., None]
     texture = np.dstack([figure * matte, matte * 255]) + 0.5
     inner = figure[pad : pad + height, pad : pad + width]
     solid = np.full(scene.shape, 255, np.uint8)
     if opaque:
-        alpha = scene.matte[..., None]
+        alpha = shares[..., None]
         if still is None:
             still = (inner * alpha + background * (1 - alpha) + 0.5).astype(np.uint8)
         rest, behind = np.dstack([still, solid]), np.dstack([background, solid])
     else:
-        alpha = (scene.matte * 255 + 0.5).astype(np.uint8)
+        alpha = (shares * 255 + 0.5).astype(np.uint8)
         # colours of transparent pixels: what is behind, in the moving frame as well
         rest = np.dstack([np.where(alpha[..., None] > 0, inner, background), alpha])
         behind = np.dstack([background, 0 * solid])
     return Plates(lanes(texture.astype(np.uint8)), lanes(rest), lanes(behind))
+
+
+def _cut_out(matte: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """A matte (h, w) with a sharp edge, a little outside of the soft one."""
+    unit = max(matte.shape) / 512
+    grown = cv2.GaussianBlur(matte, (0, 0), 1.5 * unit)
+    return np.clip((grown - 0.18) * 3 / max(unit, 0.25) ** 0.5 + 0.5, 0, 1)

@@ -79,7 +79,7 @@ def styled_plates(
         bordered = cv2.copyMakeBorder(frame, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
         height, width = scene.wide.shape[:2]
         wide = bordered[y0 : y0 + height, x0 : x0 + width]
-    return figure_plates(scene, wide, background, opaque), frame
+    return figure_plates(scene, wide, background, opaque, crisp=True), frame
 
 
 def blend(
