@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .resampling import opaque
+from .resampling import opaque, quarter_turns
 from .topology import FACE_OVAL
 
 Array = npt.NDArray[np.float64]
@@ -60,7 +60,8 @@ def _segmented(
     from .mediapipe_graphs import segment  # not needed for pictures that are cut out
 
     size = image.shape[0]
-    rough = segment(image)
+    turns = quarter_turns(mesh)  # the segmentation knows people upright
+    rough = np.rot90(segment(np.rot90(image, turns)), -turns)
     if rough[oval > 0].mean() < _COVERED:
         return None
     rough = np.maximum(rough, cv2.GaussianBlur(oval, (0, 0), size / 170).astype(np.float32) / 255)

@@ -8,7 +8,7 @@ of several sizes: a face that is there has the same mesh in all of them, a swirl
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from inference_server.datatypes import Face
 
 from .looks import CROP_PER_MESH, look, place, settle
 from .mediapipe_graphs import Detection, detect_far, detect_near
-from .resampling import square
+from .resampling import square, turned_back
 from .topology import IBUG_68, N_SKIN
 
 Image = npt.NDArray[np.uint8]
@@ -33,11 +33,10 @@ _SMALLEST_TILE = 100  # px
 _TILE_SCORE = 0.5  # wanted inside tiles; the whole picture is believed from MIN_SCORE on
 _CROP_PER_BOX = (2.0, 3.0, 1.5)  # first look: crop side per box side, until a mesh is found
 # Seen on 84 photos, paintings and drawings: of true faces the near detector is sure by 0.83 and
-# more or the far one by 0.75, save blurred and scribbled ones (near 0.6 to 0.77); patches of cloth
-# and paint that pass the looks reach 0.73 and 0.62.
-_SURE_NEAR = 0.75
-_SURE_FAR = 0.7
-_WEAK = 0.6  # either; believed only where the picture has no surer face
+# more or the far one by 0.75, save scribbled ones (near 0.6 to 0.77). Patches of cloth and paint
+# that pass the looks reach 0.73 and 0.62, the eyeball of a monster 0.69.
+_SURE_NEAR, _SURE_FAR = 0.75, 0.7
+_WEAK_NEAR, _WEAK_FAR = 0.72, 0.6  # believed only where the picture has no surer face
 _OVERLAP = 0.3  # intersection over union from which on two boxes are one face
 _MAX_FACES = 64
 
@@ -51,11 +50,16 @@ class MediaPipeMesh:
         A picture without any is searched again turned by 90, 270 and 180 degrees, for faces of at
         least about a twentieth of its longer side.
         """
+        height, width = image.shape[:2]
         found = _search(image, _LEVELS)
         if not found:
             for turns in (1, 3, 2):
                 turned = _search(np.ascontiguousarray(np.rot90(image, turns)), _TURNED_LEVELS)
-                found = [_turn_back(look, turns, image.shape) for look in turned if look.sure]
+                found = [
+                    replace(look, mesh=turned_back(look.mesh, turns, width, height))
+                    for look in turned
+                    if look.sure
+                ]
                 if found:
                     break
         return [_to_face(look) for look in found]
@@ -129,7 +133,7 @@ def _look_again(image: Image, box: Array) -> _Look | None:
         return None
     centre, side = place(first)
     near, far = _scores(image, centre, CROP_PER_MESH[1] * side)
-    if max(near, far) < _WEAK:
+    if near < _WEAK_NEAR and far < _WEAK_FAR:
         return None
     mesh = settle(image, first)
     if mesh is None:
@@ -167,20 +171,6 @@ def overlap(a: Array, b: Array) -> float:
         return 0.0
     both = np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])
     return float(np.prod(shared) / (both - np.prod(shared)))
-
-
-def _turn_back(look: _Look, turns: int, shape: tuple[int, ...]) -> _Look:
-    """From px of np.rot90(picture, turns) to px of the picture; `shape` is the picture's."""
-    height, width = shape[:2]
-    mesh = look.mesh.copy()
-    x, y = look.mesh[:, 0], look.mesh[:, 1]
-    if turns == 1:
-        mesh[:, 0], mesh[:, 1] = width - 1 - y, x
-    elif turns == 2:
-        mesh[:, 0], mesh[:, 1] = width - 1 - x, height - 1 - y
-    elif turns == 3:
-        mesh[:, 0], mesh[:, 1] = y, height - 1 - x
-    return _Look(mesh, look.score, look.sure)
 
 
 def _to_face(look: _Look) -> Face:

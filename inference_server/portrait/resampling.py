@@ -91,3 +91,22 @@ def opaque(rgba: npt.NDArray[np.uint8], backdrop: int = 224) -> npt.NDArray[np.u
     alpha = rgba[..., 3:].astype(np.uint16)
     over = colour * alpha + np.uint16(backdrop) * (255 - alpha)
     return ((over + 127) // 255).astype(np.uint8)
+
+
+def quarter_turns(mesh: Array) -> int:
+    """Counter-clockwise quarter turns, 0..3, that bring a face (478, 3) nearest to upright."""
+    x, y = mesh[152, :2] - mesh[10, :2]  # brow to chin
+    return round(float(np.arctan2(-x, y)) / (np.pi / 2)) % 4
+
+
+def turned_back(mesh: Array, turns: int, width: int, height: int) -> Array:
+    """A mesh in px of np.rot90(picture, turns), in px of the picture (height x width)."""
+    x, y = mesh[:, 0], mesh[:, 1]
+    back = mesh.copy()
+    if turns == 1:
+        back[:, 0], back[:, 1] = width - 1 - y, x
+    elif turns == 2:
+        back[:, 0], back[:, 1] = width - 1 - x, height - 1 - y
+    elif turns == 3:
+        back[:, 0], back[:, 1] = y, height - 1 - x
+    return back
