@@ -10,7 +10,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -169,7 +169,7 @@ def _render(options: argparse.Namespace, console: Console) -> int:
     from .takes import take_to_json
 
     with _Bar(console, shown=not options.json) as bar:
-        take = render(spec, bar)
+        take = render(spec, bar.on_event)
     if options.mp4:
         from .movie import write_movie
 
@@ -279,8 +279,8 @@ def _models_list(options: argparse.Namespace, console: Console) -> int:
 def _models_fetch(options: argparse.Namespace, console: Console) -> int:
     from . import checkpoints
 
-    with _Download(console, shown=not options.json) as bar:
-        paths = checkpoints.fetch(options.name, bar)
+    with _Bar(console, shown=not options.json) as bar:
+        paths = checkpoints.fetch(options.name, bar.on_bytes)
     _say_paths(paths, options.json, console)
     return 0
 
@@ -333,38 +333,39 @@ class _Bar:
     """Draws the events of a job as a progress bar, where stderr is a terminal."""
 
     def __init__(self, console: Console, shown: bool) -> None:
-        from tqdm import tqdm
+        self._bar: Any = None
+        if shown and console.err.isatty():
+            from tqdm import tqdm
 
-        form = "{desc:8} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
-        disable = None if shown else True  # None: off where it is no terminal
-        self._bar = tqdm(total=1, file=console.err, disable=disable, bar_format=form, leave=False)
+            form = "{desc:8} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
+            self._bar = tqdm(total=1, file=console.err, bar_format=form, leave=False)
 
-    def __enter__(self) -> Callable[[Event], None]:
-        return self._take
+    def __enter__(self) -> _Bar:
+        return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
-    def _take(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
+        """Follow a job."""
         from .events import Progress
 
         if isinstance(event, Progress):
-            if self._bar.desc != event.stage:
-                self._bar.reset(event.total)
-                self._bar.set_description_str(event.stage)
-            self._bar.update(event.done - self._bar.n)
+            self.show(event.stage, event.done, event.total)
 
+    def on_bytes(self, name: str, done: int, total: int) -> None:
+        """Follow a download, in MB."""
+        self.show(name, done >> 20, max(total, done) >> 20)
 
-class _Download(_Bar):
-    """The same for bytes."""
-
-    def __enter__(self) -> Callable[[str, int, int], None]:  # type: ignore[override]
-        return self._advance
-
-    def _advance(self, name: str, done_bytes: int, total_bytes: int) -> None:
-        from .events import Progress
-
-        self._take(Progress(name, done_bytes >> 20, max(total_bytes, done_bytes) >> 20))
+    def show(self, what: str, done: int, total: int) -> None:
+        """Draw the bar anew."""
+        if self._bar is None:
+            return
+        if self._bar.desc != what:
+            self._bar.reset(total)
+            self._bar.set_description_str(what)
+        self._bar.update(done - self._bar.n)
 
 
 if __name__ == "__main__":
