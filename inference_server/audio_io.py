@@ -76,7 +76,7 @@ def read_speech(audio: AudioRange) -> Speech:
         samples /= np.float32(peak)
     if audio.duration_s is not None:
         samples = _fit_length(samples, audio)
-    key = hashlib.sha256(samples.tobytes()).hexdigest()
+    key = hashlib.sha256(samples.data).hexdigest()
     return Speech(samples, audio.start_s, len(samples) / Speech.SAMPLE_RATE, key)
 
 
@@ -145,10 +145,13 @@ def _fit_length(samples: npt.NDArray[np.float32], audio: AudioRange) -> npt.NDAr
     """Cut or fill up with silence to the duration that was asked for."""
     assert audio.duration_s is not None
     n_samples = max(1, round(audio.duration_s * Speech.SAMPLE_RATE))
-    missing_s = (n_samples - len(samples)) / Speech.SAMPLE_RATE
-    if missing_s > 0.001:
+    missing = n_samples - len(samples)
+    if missing <= 0:
+        return samples[:n_samples]
+    if missing > Speech.SAMPLE_RATE // 1000:
+        missing_s = missing / Speech.SAMPLE_RATE
         log.warning('"%s" ends %.3f s before its range: silence.', audio.path.name, missing_s)
-    return np.pad(samples[:n_samples], (0, max(0, n_samples - len(samples))))
+    return np.pad(samples, (0, missing))
 
 
 def _open(path: Path) -> _Source:
@@ -357,13 +360,13 @@ def _resampled(
     """Frames `first` and following as 16 kHz mono, (T,)."""
     same_rate = source.rate == Speech.SAMPLE_RATE
     stream = soxr.ResampleStream(source.rate, Speech.SAMPLE_RATE, 1, dtype="float32", quality="HQ")
-    parts = [np.zeros(0, np.float32)]
+    collected = bytearray()  # grows in place: joining blocks would take the memory twice
     for block in source.blocks(first, count):
         mono = np.ascontiguousarray(_finite(block) @ weights)
-        parts.append(mono if same_rate else stream.resample_chunk(mono))
-    if len(parts) > 1 and not same_rate:
-        parts.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
-    return np.concatenate(parts)
+        collected += (mono if same_rate else stream.resample_chunk(mono)).tobytes()
+    if collected and not same_rate:
+        collected += stream.resample_chunk(np.zeros(0, np.float32), last=True).tobytes()
+    return np.frombuffer(collected, np.float32)
 
 
 def _finite(block: Block) -> Block:

@@ -25,6 +25,7 @@ _NARROWEST = 2.0  # nats; a band that varies less carries no voice (telephone, 8
 _ABOVE_NOISE = 0.7  # nats
 _LOUD_PERCENT, _NOISE_PERCENT = 90, 10
 _REACH_S = 4.0  # loud level and noise are those within this distance
+_NEAR_S = 0.25  # background is judged this near to speech: silence that was added has none
 _SMOOTH = 1.0  # steps, standard deviation
 
 
@@ -41,10 +42,10 @@ def band_levels(
         speaking: (M,) from voice.speaking; M = T / 160 + 1.
     """
     levels = np.log(_band_power(samples) + 1e-12)
-    everywhere = np.ones(len(levels), bool)
+    near = scipy.ndimage.binary_dilation(speaking, iterations=round(_NEAR_S * STEPS_PER_S))
     for band in range(N_BANDS):
         loud = _running_percentile(levels[:, band], speaking, _LOUD_PERCENT)
-        noise = _running_percentile(levels[:, band], everywhere, _NOISE_PERCENT)
+        noise = _running_percentile(levels[:, band], near, _NOISE_PERCENT)
         floor = np.maximum(loud - _RANGE, noise + _ABOVE_NOISE)
         spread = loud - floor
         share = np.where(spread > 0, (levels[:, band] - floor) / np.maximum(spread, _NARROWEST), 0)
@@ -58,13 +59,16 @@ def _band_power(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     bins_hz = np.arange(_N_FFT // 2 + 1) * (STEP * STEPS_PER_S / _N_FFT)
     borders = np.array(BORDERS_HZ)
     members = (bins_hz[:, None] >= borders[:-1]) & (bins_hz[:, None] < borders[1:])
-    n_steps = len(samples) // STEP + 1
-    padded = np.pad(samples, (_WINDOW // 2, _WINDOW // 2 + STEP))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::STEP][:n_steps]
+    n_steps, half = len(samples) // STEP + 1, _WINDOW // 2
     power = np.empty((n_steps, N_BANDS), np.float32)
     for first in range(0, n_steps, _BLOCK):
-        spectrum = np.fft.rfft(frames[first : first + _BLOCK] * window, _N_FFT, axis=1)
-        power[first : first + _BLOCK] = np.square(np.abs(spectrum)) @ members
+        last = min(first + _BLOCK, n_steps) - 1
+        begin, end = first * STEP - half, last * STEP + half
+        heard = samples[max(0, begin) : end]
+        heard = np.pad(heard, (max(0, -begin), max(0, end - len(samples))))
+        frames = np.lib.stride_tricks.sliding_window_view(heard, _WINDOW)[::STEP]
+        spectrum = np.fft.rfft(frames * window, _N_FFT, axis=1)
+        power[first : last + 1] = np.square(np.abs(spectrum)) @ members
     return power
 
 

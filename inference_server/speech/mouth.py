@@ -25,7 +25,7 @@ Curve = npt.NDArray[np.float64]  # (M,), every 10 ms
 # lip opening in outer-eye distances per unit of each band, 80-300 Hz first
 _OPEN_OF_BAND = np.array([0.035, -0.035, 0.055, -0.040, 0.020, 0.028, 0.040, 0.006])
 _WIDE_OF_BAND = np.array([0.0, 0.0, -0.3, -0.3, 0.3, 0.3, 0.0, 0.0])  # lip_width; not fitted
-_JAW_PER_OPENING = 5.6  # jawOpen for one outer-eye distance, so that speech is as large as life
+_JAW_PER_OPENING = 5.0  # jawOpen for one outer-eye distance, so that speech is as large as life
 _OPEN_LEAD_S = 0.02  # the mouth is ahead of its sound
 _OPEN_SMOOTH_S, _SHAPE_SMOOTH_S = 0.025, 0.05
 _PLAY = 0.015  # changes smaller than this do not move the jaw: no quiver

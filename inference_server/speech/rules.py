@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -48,9 +49,10 @@ class Rules:
             params: lip_amount, head_amount and eye_amount, as in protocol.PARAMS.
         """
         lips, turn, eyes = (float(params.get(name, _AMOUNTS[name])) for name in _AMOUNTS)
-        samples = _covering(speech, fps, n_frames)
-        spoken = speaking(samples)
-        levels = band_levels(samples, spoken)
+        spoken = speaking(speech.samples)
+        levels = band_levels(speech.samples, spoken)
+        beyond = max(0, math.ceil(n_frames / fps * STEPS_PER_S) - len(spoken)) + 1
+        spoken, levels = np.pad(spoken, (0, beyond)), np.pad(levels, ((0, beyond), (0, 0)))
         shape = mouth(levels, spoken)
         gaps = closures(levels, spoken)
         angles = head.sway(spoken, speech.start_s, seed) * turn
@@ -100,13 +102,6 @@ class _Frames:
             elif begin_s <= self.times_s[-1]:
                 found.append((nearest, nearest))
         return tuple(found)
-
-
-def _covering(speech: Speech, fps: Fraction, n_frames: int) -> npt.NDArray[np.float32]:
-    """The samples, with silence up to the last frame."""
-    needed = int(n_frames / fps * Speech.SAMPLE_RATE) + 1
-    missing = max(0, needed - len(speech.samples))
-    return np.pad(speech.samples, (0, missing)) if missing else speech.samples
 
 
 def _set(expression: Steps, values: Steps, *names: str) -> None:

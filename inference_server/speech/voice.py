@@ -9,7 +9,8 @@ network called chunk by chunk (within 3e-6), five times faster.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def probability(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     state = (torch.zeros(1, 1, 128), torch.zeros(1, 1, 128))
     context = np.zeros(_CONTEXT, np.float32)
     answers = []
-    with torch.inference_mode():
+    with torch.inference_mode(), _one_thread():
         for first in range(0, n_chunks, _BATCH):
             begin, end = first * _CHUNK, min(first + _BATCH, n_chunks) * _CHUNK
             block = samples[begin:end]
@@ -83,10 +84,11 @@ def probability(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def loudness(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Level of each 10 ms in dB of full scale, (T / 160 + 1,), not below -120."""
-    n_steps = len(samples) // STEP + 1
-    padded = np.pad(samples, (0, n_steps * STEP - len(samples))).reshape(n_steps, STEP)
-    power = np.einsum("ij,ij->i", padded, padded, dtype=np.float64) / STEP
-    return 10 * np.log10(power + 1e-12)
+    whole = len(samples) // STEP
+    rows = samples[: whole * STEP].reshape(whole, STEP)
+    rest = samples[whole * STEP :].astype(np.float64)
+    power = np.append(np.einsum("ij,ij->i", rows, rows), rest @ rest) / STEP
+    return 10 * np.log10(power.astype(np.float64) + 1e-12)
 
 
 def _gain(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -104,6 +106,17 @@ def _at_samples(
     tenth = Speech.SAMPLE_RATE // 10
     moments = (begin + np.arange(n_samples)) / tenth
     return np.interp(moments, np.arange(len(gain)), gain).astype(np.float32)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums in the same order on every machine; more threads would not be faster either."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _recur(
