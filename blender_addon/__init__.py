@@ -1,0 +1,17 @@
+"""Animate Portrait: makes a still portrait speak on Blender's video sequencer."""
+
+from . import modal, ops, prefs, props, ui, watch
+
+_MODULES = (props, prefs, modal, ops, ui, watch)  # order matters: properties first
+
+
+def register() -> None:
+    """Enables the add-on."""
+    for module in _MODULES:
+        module.register()
+
+
+def unregister() -> None:
+    """Disables the add-on; also runs when Blender quits."""
+    for module in reversed(_MODULES):
+        module.unregister()

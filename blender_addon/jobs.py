@@ -1,0 +1,365 @@
+"""The queue of jobs: one server, one running job, everything on the main thread in small slices.
+
+`JOBS.tick()` is the whole engine. In a window a modal operator calls it ten times a second (a
+hundred times while a result is put onto the timeline); scripts call it in a loop and wait. Both
+see the same messages, so what the tests run is what the artist runs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from . import client, props, results, takes
+from .orders import Order
+from .strips import CannotUse
+
+BUDGET_S = 0.008  # of work in one tick; together with the last slice it must stay below 16 ms
+CANCEL_GRACE_S = 5.0
+HELLO_TIMEOUT_S = 60.0  # a cold disk and a virus scanner
+_SHOWN_FINISHED = 4
+
+log = logging.getLogger(__name__)
+
+
+class State(Enum):
+    """Where a job is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    LOADING = "loading"  # a thread reads the take
+    APPLYING = "applying"  # onto the timeline
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_ENDED = (State.DONE, State.FAILED, State.CANCELLED)
+
+
+@dataclass(slots=True)
+class Job:
+    """One job as the panel shows it."""
+
+    id: int
+    order: Order | None  # None: only ask the server how it is
+    state: State = State.QUEUED
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    eta_s: float | None = None
+    message: str = ""  # result or error
+    hint: str = ""
+    notes: list[str] = field(default_factory=list)
+    request: int | None = None
+    since: float = 0.0  # time.monotonic() of the last change of state
+    restarted: bool = False
+
+    @property
+    def title(self) -> str:
+        """How people name it."""
+        return self.order.title if self.order is not None else "Server test"
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing more will happen."""
+        return self.state in _ENDED
+
+    @property
+    def fraction(self) -> float:
+        """0..1 of the present stage."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    def end(self, state: State, message: str, hint: str = "") -> None:
+        """Nothing more will happen."""
+        self.state, self.message, self.hint = state, message, hint
+        self.eta_s = None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How the server is started."""
+
+    command: tuple[str, ...]
+    env: dict[str, str]
+    log_path: Path
+
+
+def _no_launch() -> Launch:
+    raise CannotUse("The preferences of the add-on are not registered.")
+
+
+class Jobs:
+    """All jobs of this Blender, oldest first."""
+
+    def __init__(self) -> None:
+        self.list: list[Job] = []
+        self.launch: Callable[[], Launch] = _no_launch  # set by prefs.py; raises CannotUse
+        self.idle_s: Callable[[], float] = lambda: 0.0  # set by prefs.py
+        self.longest_tick_s = 0.0  # since `reset_measure`
+        self._numbers = itertools.count(1)
+        self._server: client.Server | None = None
+        self._launched: Launch | None = None
+        self._greeted = False
+        self._used_at = 0.0
+        self._loaded: queue.SimpleQueue[tuple[int, results.Loaded | str]] = queue.SimpleQueue()
+        self._result: results.Loaded | None = None
+        self._applying: Iterator[None] | None = None
+
+    @property
+    def current(self) -> Job | None:
+        """The job that the server or the timeline works on."""
+        return next((job for job in self.list if not job.ended and job.state != State.QUEUED), None)
+
+    @property
+    def busy(self) -> bool:
+        """True while any job is not ended."""
+        return any(not job.ended for job in self.list)
+
+    @property
+    def applying(self) -> bool:
+        """True while a result is being put onto the timeline: no one should interfere."""
+        return self._applying is not None
+
+    def add(self, order: Order | None) -> Job:
+        """Puts a job at the end of the queue."""
+        ended = [job for job in self.list if job.ended]
+        for job in ended[: max(0, len(ended) - _SHOWN_FINISHED)]:
+            self.list.remove(job)
+        job = Job(next(self._numbers), order)
+        self.list.append(job)
+        return job
+
+    def pending(self, scene: str, strip: str) -> bool:
+        """True when a job for this strip is not ended."""
+        orders = [job.order for job in self.list if not job.ended and job.order is not None]
+        return any(order.scene == scene and order.strip == strip for order in orders)
+
+    def cancel(self, job: Job) -> None:
+        """Stops a job; a running one ends when the server says so, after 5 s at the latest."""
+        if job.state == State.QUEUED or (job.state == State.RUNNING and job.request is None):
+            job.end(State.CANCELLED, "Cancelled")
+        elif job.state == State.RUNNING and self._server is not None and job.request is not None:
+            self._server.cancel(job.request)
+            job.state, job.since = State.CANCELLING, time.monotonic()
+
+    def stop(self) -> None:
+        """Ends all jobs and the server at once: another file, add-on off, Blender quits."""
+        for job in self.list:
+            if not job.ended:
+                job.end(State.CANCELLED, "Cancelled")
+        self._applying = None
+        if self._server is not None:
+            self._server.kill()
+            self._server = None
+
+    def reset_measure(self) -> None:
+        """Begins to look for the longest tick anew."""
+        self.longest_tick_s = 0.0
+
+    def tick(self) -> None:
+        """A few milliseconds of whatever has to be done; called on the main thread only."""
+        began = time.perf_counter()
+        deadline = began + BUDGET_S
+        self._drain(deadline)
+        self._look_at_the_clock()
+        if self._applying is not None:
+            self._apply(deadline)
+        elif self.current is None:
+            self._next()
+        self.longest_tick_s = max(self.longest_tick_s, time.perf_counter() - began)
+
+    def wait(self, job: Job) -> None:
+        """Ticks until a job has ended; for scripts."""
+        try:
+            while not job.ended:
+                self.tick()
+                if not self.applying:
+                    time.sleep(0.005)
+        except KeyboardInterrupt:
+            self.stop()
+            raise
+
+    def close_if_idle(self) -> None:
+        """Ends a server that has had nothing to do for as long as the preferences say."""
+        idle_s = self.idle_s()
+        if self._server is None or self.busy or idle_s <= 0:
+            return
+        self._drain(time.perf_counter() + BUDGET_S)
+        if self._server is not None and time.monotonic() - self._used_at > idle_s:
+            self._server.close()
+            self._server = None
+
+    def restart_server(self) -> None:
+        """Ends an idle server, so that the next job starts one with the present settings."""
+        if self._server is not None and not self.busy:
+            self._server.close()
+            self._server = None
+
+    def _next(self) -> None:
+        """Begins the first job that waits."""
+        job = next((job for job in self.list if job.state == State.QUEUED), None)
+        if job is None:
+            return
+        job.state, job.stage, job.since = State.RUNNING, "start", time.monotonic()
+        job.request = None
+        try:
+            self._ensure_server()
+        except CannotUse as failure:
+            job.end(State.FAILED, str(failure))
+            return
+        if self._greeted:
+            self._send(job)
+
+    def _ensure_server(self) -> None:
+        launch = self.launch()
+        if self._server is not None and (self._server.ended or launch != self._launched):
+            self._server.close()
+            self._server = None
+        if self._server is None:
+            self._server = client.Server(launch.command, launch.env, launch.log_path)
+            self._launched, self._greeted = launch, False
+            self._server.start()
+
+    def _send(self, job: Job) -> None:
+        if self._server is None:
+            raise AssertionError("a job runs on a server")
+        if job.order is None:
+            job.request = self._server.request("ping", {})
+        else:
+            job.request = self._server.request("render", {"spec": job.order.spec})
+        job.since = time.monotonic()
+
+    def _drain(self, deadline: float) -> None:
+        while self._server is not None and time.perf_counter() < deadline:
+            message = self._server.poll()
+            if message is None:
+                break
+            self._used_at = time.monotonic()
+            self._hear(message)
+        try:
+            job_id, loaded = self._loaded.get_nowait()
+        except queue.Empty:
+            return
+        job = self.current
+        if job is not None and job.id == job_id and job.state == State.LOADING:
+            self._begin_applying(job, loaded)
+
+    def _hear(self, message: client.Message) -> None:
+        job = self.current
+        if isinstance(message, client.Hello):
+            self._greeted = True
+            props.offer(message.renderers, message.styles)
+            self.hello = message
+            if job is not None and job.state == State.RUNNING:
+                self._send(job)
+        elif isinstance(message, client.Stopped):
+            self._server = None
+            self._stopped(job, message)
+        elif job is None:
+            log.info("Nobody waits for %s", message)
+        elif isinstance(message, client.Note):
+            job.notes.append(message.text)
+        elif isinstance(message, client.Failure):
+            self._failed(job, message)
+        elif isinstance(message, client.Progress) and message.request == job.request:
+            job.stage, job.done, job.total = message.stage, message.done, message.total
+            job.eta_s = message.eta_s
+        elif isinstance(message, client.Answer) and message.request == job.request:
+            self._answered(job, message)
+
+    def _stopped(self, job: Job | None, message: client.Stopped) -> None:
+        if job is None or job.state not in (State.RUNNING, State.CANCELLING):
+            return
+        if job.state == State.CANCELLING:
+            job.end(State.CANCELLED, "Cancelled")
+        elif message.expected and not job.restarted:  # it ended for idleness as we wrote to it
+            job.restarted, job.state = True, State.QUEUED
+        else:
+            job.end(State.FAILED, message.message, message.hint)
+
+    def _failed(self, job: Job, message: client.Failure) -> None:
+        if message.request not in (job.request, 1, None):
+            return
+        if message.kind == "Cancelled":
+            job.end(State.CANCELLED, "Cancelled")
+        else:
+            job.end(State.FAILED, message.message, message.hint)
+        if message.kind == "VersionMismatch" and self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _answered(self, job: Job, message: client.Answer) -> None:
+        if job.state == State.CANCELLING:
+            job.end(State.CANCELLED, "Cancelled")
+        elif job.order is None:
+            uptime_s = float(message.value.get("uptime_s", 0.0))
+            version, python = self.hello.version, self.hello.python
+            text = f"Server {version} answers (Python {python}, up for {uptime_s:.0f} s)"
+            job.end(State.DONE, text)
+        else:
+            job.state, job.stage, job.done, job.total = State.LOADING, "timeline", 0, 0
+            job.notes.extend(str(text) for text in message.value.get("warnings", ()))
+            folder = Path(message.value["take"])
+            work = threading.Thread(target=self._load, args=(job.id, folder), daemon=True)
+            work.start()
+
+    def _load(self, job_id: int, folder: Path) -> None:
+        """Thread: reads the take; no bpy."""
+        try:
+            self._loaded.put((job_id, results.load(folder)))
+        except takes.TakeUnreadable as failure:
+            self._loaded.put((job_id, str(failure)))
+
+    def _begin_applying(self, job: Job, loaded: results.Loaded | str) -> None:
+        if isinstance(loaded, str):
+            job.end(State.FAILED, loaded)
+            return
+        if job.order is None:
+            raise AssertionError("a server test loads nothing")
+        job.state, self._result = State.APPLYING, loaded
+        self._applying = results.apply(job.order, loaded)
+
+    def _apply(self, deadline: float) -> None:
+        job = self.current
+        if job is None or self._applying is None or self._result is None:
+            self._applying = None
+            return
+        try:
+            while time.perf_counter() < deadline:
+                next(self._applying)
+        except StopIteration:
+            self._applying = None
+            take = self._result.take
+            job.notes.extend(text for text in take.warnings if text not in job.notes)
+            job.end(State.DONE, f"{take.n_frames} frames, {take.rendered} of them drawn")
+        except CannotUse as failure:
+            self._applying = None
+            text = f"{failure} The frames are in {self._result.take.folder}."
+            job.end(State.FAILED, text)
+
+    def _look_at_the_clock(self) -> None:
+        job = self.current
+        if job is None or self._server is None:
+            return
+        waited_s = time.monotonic() - job.since
+        if job.state == State.CANCELLING and waited_s > CANCEL_GRACE_S:
+            self._server.kill()
+            job.end(State.CANCELLED, "Cancelled; the server did not listen and was ended")
+        elif job.state == State.RUNNING and not self._greeted and waited_s > HELLO_TIMEOUT_S:
+            self._server.kill()
+            text = f"The server did not answer within {HELLO_TIMEOUT_S:.0f} s."
+            job.end(State.FAILED, text, "Press Test Server in the preferences of the add-on.")
+
+    hello: client.Hello = client.Hello("", "", "", (), ())
+
+
+JOBS = Jobs()

@@ -1,0 +1,170 @@
+"""What is stored in the .blend: settings on scenes and shots, channels on strips.
+
+The channels are flat properties of the Strip type: only there can an artist key them from a panel.
+"""
+
+import zlib
+from typing import Any
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+from . import protocol, strips
+
+PREFIX = "animportrait_"
+RECORD = "animportrait_shot"  # of a strip: the shot's record as JSON, see shots.py
+SETTINGS = "animportrait"  # of a scene and of a strip
+
+_PROPERTY_OF = {float: FloatProperty, str: StringProperty, bool: BoolProperty}
+_offered: dict[str, tuple[dict[str, Any], ...]] = {  # until the server has said hello
+    "renderer": ({"name": "mesh_warp", "label": "Mesh Warp", "available": True, "reason": ""},),
+    "style": (
+        {"name": "photo", "label": "Photo", "available": True, "reason": ""},
+        {"name": "ink", "label": "Ink", "available": True, "reason": ""},
+    ),
+}
+_items: dict[str, list[tuple[str, str, str, int]]] = {}  # Blender needs them to stay referenced
+
+
+def channel_property(name: str) -> str:
+    """The property of a strip that holds a channel."""
+    return PREFIX + name
+
+
+def offer(renderers: tuple[dict[str, Any], ...], styles: tuple[dict[str, Any], ...]) -> None:
+    """Takes over what the server can draw with."""
+    for kind, listed in (("renderer", renderers), ("style", styles)):
+        if listed:
+            _offered[kind] = listed
+    _items.clear()
+
+
+def unavailable(kind: str, name: str) -> str:
+    """Why a "renderer" or "style" cannot be used; empty when it can."""
+    for each in _offered[kind]:
+        if each["name"] == name:
+            return "" if each.get("available", True) else str(each.get("reason", "unavailable"))
+    return "" if name else "it is not known to this server"
+
+
+def _number(name: str) -> int:
+    """A number that stays with a name whatever else is listed; Blender saves the number."""
+    return zlib.crc32(name.encode()) & 0x7FFFFFFF
+
+
+def _listed(kind: str) -> list[tuple[str, str, str, int]]:
+    if kind not in _items:
+        _items[kind] = [
+            (
+                each["name"],
+                each.get("label", each["name"]),
+                "" if each.get("available", True) else f"Unavailable: {each.get('reason', '')}",
+                _number(each["name"]),
+            )
+            for each in _offered[kind]
+        ]
+    return _items[kind]
+
+
+def _renderers(_settings: Any, _context: Any) -> list[tuple[str, str, str, int]]:
+    return _listed("renderer")
+
+
+def _styles(_settings: Any, _context: Any) -> list[tuple[str, str, str, int]]:
+    return _listed("style")
+
+
+class ANIMPORTRAIT_PG_settings(bpy.types.PropertyGroup):
+    """How a shot is to be made; one on the scene for the next shot, one on each shot's strip."""
+
+    image: StringProperty(
+        name="Portrait",
+        subtype="FILE_PATH",
+        description="Picture of a face: a photo, a painting or a drawing",
+    )
+    face_index: IntProperty(
+        name="Face", min=0, max=99, description="Which face of the picture; 0 is the largest"
+    )
+    renderer: EnumProperty(
+        name="Renderer",
+        items=_renderers,
+        default=_number("mesh_warp"),
+        description="What draws the frames",
+    )
+    style: EnumProperty(
+        name="Style", items=_styles, default=_number("photo"), description="How the frames look"
+    )
+    size: IntProperty(
+        name="Size",
+        default=512,
+        min=protocol.MIN_SIZE,
+        max=protocol.MAX_SIZE,
+        subtype="PIXEL",
+        description="Longer side of a frame; the resolution of the scene is not changed",
+    )
+    seed: IntProperty(
+        name="Seed", min=0, description="Another number gives other blinks and other head motion"
+    )
+    holds: EnumProperty(
+        name="Holds",
+        items=[
+            ("1", "On Ones", "A new drawing for every frame", 1),
+            ("2", "On Twos", "Each drawing stays for two frames", 2),
+            ("3", "On Threes", "Each drawing stays for three frames", 3),
+        ],
+        default="1",
+        description="How many frames a drawing stays",
+    )
+
+
+def _param_property(param: protocol.Param) -> Any:
+    options = {"name": param.label, "default": param.default, "description": param.description}
+    if param.choices:
+        items = [(choice, choice.title(), "") for choice in param.choices]
+        return EnumProperty(items=items, **options)
+    if param.minimum is not None and param.maximum is not None:
+        options |= {"min": param.minimum, "max": param.maximum}
+    return _PROPERTY_OF[type(param.default)](**options)
+
+
+def _channel_property(channel: protocol.Channel) -> Any:
+    unit = " (degrees)" if channel.unit == "deg" else ""
+    return FloatProperty(
+        name=channel.label,
+        default=channel.rest,
+        min=channel.minimum,
+        max=channel.maximum,
+        description=f"{channel.description}{unit}",
+        options={"ANIMATABLE"},
+    )
+
+
+def register() -> None:
+    """Adds the properties."""
+    for param in protocol.PARAMS:
+        ANIMPORTRAIT_PG_settings.__annotations__[param.name] = _param_property(param)
+    bpy.utils.register_class(ANIMPORTRAIT_PG_settings)
+    strip_type = strips.strip_type()
+    for owner in (bpy.types.Scene, strip_type):
+        setattr(owner, SETTINGS, PointerProperty(type=ANIMPORTRAIT_PG_settings))
+    for channel in protocol.CHANNELS:
+        setattr(strip_type, channel_property(channel.name), _channel_property(channel))
+    setattr(strip_type, RECORD, StringProperty(name="Shot", options={"HIDDEN"}))
+
+
+def unregister() -> None:
+    """Removes the properties; values and F-Curves stay in the .blend."""
+    strip_type = strips.strip_type()
+    delattr(strip_type, RECORD)
+    for channel in protocol.CHANNELS:
+        delattr(strip_type, channel_property(channel.name))
+    for owner in (strip_type, bpy.types.Scene):
+        delattr(owner, SETTINGS)
+    bpy.utils.unregister_class(ANIMPORTRAIT_PG_settings)

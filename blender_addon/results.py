@@ -1,0 +1,142 @@
+"""A finished take onto the timeline: strip, channels and landmarks, in slices of milliseconds.
+
+Each generator step ends with the .blend in order, so a tick may end after any of them. Strips are
+looked up by name in every step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import numpy.typing as npt
+
+from . import fcurves, landmarks, props, protocol, shots, strips, takes
+from .orders import Order
+from .strips import CannotUse
+
+_SLICE_S = 0.003
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A take as read from disk by a thread."""
+
+    take: takes.Take
+    vertices: npt.NDArray[np.float32]  # (N * 68 * 3,) of the landmarks' mesh
+
+
+def load(folder: Path) -> Loaded:
+    """Reads what the timeline needs of a take; needs no bpy data, so any thread may.
+
+    Raises:
+        TakeUnreadable: the server wrote something else than was agreed.
+    """
+    take = takes.read_take(folder)
+    return Loaded(take, landmarks.positions(takes.read_landmarks(folder), take.size))
+
+
+def apply(order: Order, loaded: Loaded) -> Iterator[None]:
+    """Puts a take where the order wants it. Afterwards the shot is the active strip.
+
+    Raises:
+        CannotUse: the scene or the strip is gone.
+    """
+    take = loaded.take
+    shots.remember(take)
+    name = order.strip or _new_strip(order, take)
+    yield
+    yield from _elements(order, name, take)
+    record = order.record
+    if landmarks.mesh_of(record.mesh, record.shot_id) is None:
+        record = replace(record, mesh=landmarks.new_mesh(record.shot_id, take.size))
+    shots.write_record(_strip(order, name), record)
+    yield from landmarks.fill(record.mesh, record.shot_id, loaded.vertices)
+    for channel in protocol.CHANNELS:
+        _write_channel(order, _strip(order, name), channel, take)
+        yield
+    strip = _strip(order, name)
+    strips.make_active(strip.id_data, strip)
+    shots.mark_stale()
+    yield
+    message = "Render Edits" if order.kind == "edits" else "Animate Portrait"
+    bpy.ops.ed.undo_push(message=message)  # one step for strip, keys and landmarks
+
+
+def _new_strip(order: Order, take: takes.Take) -> str:
+    scene = _scene(order)
+    first = take.folder / takes.frame_name(0)
+    sound = strips.named(scene, order.sound)
+    strip = strips.new_image_strip(scene, order.record.image.path().stem, first, order.span, sound)
+    settings, theirs = getattr(strip, props.SETTINGS), getattr(scene, props.SETTINGS)
+    for prop in theirs.bl_rna.properties:
+        if not prop.is_readonly and prop.identifier != "name":
+            setattr(settings, prop.identifier, getattr(theirs, prop.identifier))
+    settings.image = str(order.record.image.path())
+    return strip.name
+
+
+def _elements(order: Order, name: str, take: takes.Take) -> Iterator[None]:
+    """The strip's files: the same names in every take, so only the folder changes."""
+    names = [takes.frame_name(frame) for frame in range(take.n_frames)]
+    while True:
+        strip = _strip(order, name)
+        until = time.perf_counter() + _SLICE_S
+        for _ in strips.set_elements(strip, names):
+            if time.perf_counter() > until:
+                break
+        else:
+            break
+        yield
+    strip = _strip(order, name)
+    if order.reposition:
+        _reposition(strip, order)
+    strips.show_folder(strip, take.folder)
+
+
+def _reposition(strip: Any, order: Order) -> None:
+    """Blender moves a strip's keys with it; here they stay, since the speech stays."""
+    moved_by = strips.place(strip, order.span)
+    for name in protocol.CHANNEL_NAMES:
+        curve = fcurves.find(strip.id_data, shots.channel_path(strip, name))
+        if curve is not None:
+            fcurves.shift(curve, -moved_by)
+
+
+def _write_channel(order: Order, strip: Any, channel: protocol.Channel, take: takes.Take) -> None:
+    """Generated keys where the artist has none of his own, now and when the job began."""
+    name, n_frames = channel.name, take.n_frames
+    keep = np.zeros(n_frames, bool)
+    keep[list(take.edits.get(name, ()))] = True
+    before = order.sampled.get(name)
+    if before is not None and len(before) == n_frames:
+        keep |= ~shots.visible_mask(strip, n_frames)
+        keep |= np.abs(shots.sample(strip, name, n_frames) - before) > takes.tolerance(channel)
+    curve = fcurves.ensure(strip.id_data, shots.channel_path(strip, name))
+    frames = strips.origin(strip) + np.arange(n_frames, dtype=np.float64)
+    fcurves.write_generated(curve, frames, take.generated[name], keep, takes.tolerance(channel) / 4)
+
+
+def _scene(order: Order) -> Any:
+    scene = bpy.data.scenes.get(order.scene)
+    if scene is None:
+        raise CannotUse(f'The scene "{order.scene}" is gone.')
+    return scene
+
+
+def _strip(order: Order, name: str) -> Any:
+    """The strip of a job; one that was renamed meanwhile is found by its shot."""
+    scene = _scene(order)
+    found = strips.named(scene, name)
+    if found is not None and found.type == "IMAGE":
+        return found
+    for strip in strips.every(scene):
+        kept = shots.record(strip) if shots.is_shot(strip) else None
+        if kept is not None and kept.shot_id == order.record.shot_id:
+            return strip
+    raise CannotUse(f'The strip "{name}" is gone.')

@@ -1,0 +1,254 @@
+"""Finished takes as the add-on reads them, and what the artist changed since (no bpy).
+
+A take folder is never modified; `take.json` is written last, so a take exists when it does.
+
+What a take was *asked* to draw is its `generated` values with the sparse edits of its spec on top.
+Edits are found against `generated`, frames to draw again against what was asked. What was finally
+drawn ("channels" in take.json) is not used for that: holds and closures may change it on frames
+that the artist never touched.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import protocol
+
+TAKE_FILE = "take.json"
+_TAKE_NAME = re.compile(r"take_(\d{4,})")
+_DECIMALS = 6  # of an edit's value; channels are compared at 1e-3 of their range
+
+Values = Mapping[str, npt.NDArray[np.float64]]  # channel -> (N,)
+Edits = dict[str, dict[int, float]]  # channel -> shot frame -> absolute value
+
+
+class TakeUnreadable(Exception):
+    """The folder holds no finished take, or a damaged one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How well the mouth keeps the rules that can be read."""
+
+    silence_motion: float  # share of silent frames in which the lips move
+    closure_hits: int
+    closure_total: int
+    breaches: tuple[tuple[int, str], ...]  # shot frame, kind
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Take:
+    """One finished take."""
+
+    folder: Path
+    n_frames: int
+    fps: Fraction
+    size: tuple[int, int]  # (w, h) px
+    generated: Values  # without the artist's edits
+    asked: Values  # generated with the edits that were sent
+    edits: Edits  # the edits that were sent
+    spec: dict[str, Any] = field(repr=False)  # the request, as JSON
+    report: Report
+    rendered: int  # frames drawn for this take; the others were linked
+    warnings: tuple[str, ...]
+
+
+def frame_name(frame: int) -> str:
+    """File name of a frame inside its take."""
+    return f"{frame:06d}.png"
+
+
+def read_take(folder: Path) -> Take:
+    """Reads `take.json`.
+
+    Raises:
+        TakeUnreadable: there is none, or it is damaged.
+    """
+    try:
+        document = json.loads((folder / TAKE_FILE).read_bytes())
+    except OSError as failure:
+        raise TakeUnreadable(f'There is no finished take in "{folder}"') from failure
+    except ValueError as failure:
+        raise TakeUnreadable(f'"{folder / TAKE_FILE}" is damaged: {failure}') from failure
+    try:
+        return _take(folder, document)
+    except (KeyError, TypeError, ValueError, AttributeError) as failure:
+        reason = f"{type(failure).__name__} {failure}"
+        raise TakeUnreadable(f'"{folder / TAKE_FILE}" is damaged: {reason}') from failure
+
+
+def read_landmarks(folder: Path) -> npt.NDArray[np.float32]:
+    """The iBUG landmarks of a take.
+
+    Returns:
+        (N, 68, 2) px of the frame, origin top left, y down.
+
+    Raises:
+        TakeUnreadable: `landmarks.npz` is missing or damaged.
+    """
+    path = folder / "landmarks.npz"
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            points = np.asarray(arrays["ibug"], np.float32)
+    except (OSError, KeyError, ValueError, EOFError) as failure:
+        raise TakeUnreadable(f'"{path}" cannot be read: {failure}') from failure
+    if points.ndim != 3 or points.shape[1:] != (68, 2):
+        raise TakeUnreadable(f'"{path}" holds {points.shape} points, not (N, 68, 2)')
+    return points
+
+
+def take_number(folder: Path) -> int:
+    """3 for .../take_0003; 0 for any other name."""
+    match = _TAKE_NAME.fullmatch(folder.name)
+    return int(match[1]) if match else 0
+
+
+def finished_takes(shot_folder: Path) -> list[Path]:
+    """The finished takes of a shot, oldest first."""
+    found = [path for path in _take_folders(shot_folder) if (path / TAKE_FILE).is_file()]
+    return sorted(found, key=take_number)
+
+
+def next_take(shot_folder: Path) -> Path:
+    """Where the next take goes: behind every finished one.
+
+    An unfinished folder in that place is used again, so that a cancelled run is continued.
+    """
+    finished = finished_takes(shot_folder)
+    number = take_number(finished[-1]) + 1 if finished else 1
+    return shot_folder / f"take_{number:04d}"
+
+
+def tolerance(channel: protocol.Channel) -> float:
+    """How far a value of a channel must be from another to count as different."""
+    return protocol.EDIT_TOLERANCE * (channel.maximum - channel.minimum)
+
+
+def clipped(sampled: Values) -> dict[str, npt.NDArray[np.float64]]:
+    """F-Curves overshoot; the server would clip them too."""
+    return {
+        channel.name: np.clip(sampled[channel.name], channel.minimum, channel.maximum)
+        for channel in protocol.CHANNELS
+        if channel.name in sampled
+    }
+
+
+def edits(take: Take, sampled: Values, visible: npt.NDArray[np.bool_]) -> Edits:
+    """Where the curves differ from what was generated.
+
+    Args:
+        take: what the strip shows.
+        sampled: the curves at each frame of the take.
+        visible: (N,) frames that the strip shows; hidden frames keep the edits they had.
+    """
+    found: Edits = {}
+    for channel in protocol.CHANNELS:
+        name = channel.name
+        values = clipped({name: sampled[name]})[name]
+        differs = np.abs(values - take.generated[name]) > tolerance(channel)
+        frames = {
+            frame: value for frame, value in take.edits.get(name, {}).items() if not visible[frame]
+        }
+        frames.update(
+            (int(frame), round(float(values[frame]), _DECIMALS))
+            for frame in np.flatnonzero(differs & visible)
+        )
+        if frames:
+            found[name] = dict(sorted(frames.items()))
+    return found
+
+
+def dirty(
+    take: Take, sampled: Values, visible: npt.NDArray[np.bool_], holds: int
+) -> npt.NDArray[np.bool_]:
+    """Visible frames whose picture no longer fits the curves.
+
+    Args:
+        take: what the strip shows.
+        sampled: the curves at each frame of the take.
+        visible: (N,) frames that the strip shows.
+        holds: frames that share one pose; when one changes, all do.
+
+    Returns:
+        (N,) True where a frame has to be drawn again.
+    """
+    changed = np.zeros(take.n_frames, bool)
+    now = clipped(sampled)
+    for channel in protocol.CHANNELS:
+        difference = np.abs(now[channel.name] - take.asked[channel.name])
+        changed |= difference > tolerance(channel)
+    changed &= visible
+    if holds > 1:
+        group = np.arange(take.n_frames) // holds
+        changed = np.isin(group, group[changed])
+    return changed & visible
+
+
+def moved_edits(take: Take, sampled: Values, start: int, count: int) -> Edits:
+    """The edits of a take, told in the frames of another stretch of the same speech.
+
+    Args:
+        take: what the strip shows now.
+        sampled: the curves at each frame of the take.
+        start: frame of the take that becomes frame 0.
+        count: frames of the new stretch.
+    """
+    all_visible = np.ones(take.n_frames, bool)
+    moved: Edits = {}
+    for name, frames in edits(take, sampled, all_visible).items():
+        inside = {f - start: value for f, value in frames.items() if start <= f < start + count}
+        if inside:
+            moved[name] = inside
+    return moved
+
+
+def _take_folders(shot_folder: Path) -> list[Path]:
+    if not shot_folder.is_dir():
+        return []
+    return [path for path in shot_folder.iterdir() if take_number(path)]
+
+
+def _take(folder: Path, document: dict[str, Any]) -> Take:
+    n_frames = int(document["n_frames"])
+    generated = clipped(
+        {name: np.array(document["generated"][name], np.float64) for name in protocol.CHANNEL_NAMES}
+    )
+    if any(row.shape != (n_frames,) for row in generated.values()):
+        raise ValueError("the number of frames does not fit")
+    sent: Edits = {
+        name: {int(f): float(v) for f, v in frames.items() if 0 <= int(f) < n_frames}
+        for name, frames in (document["spec"].get("channels") or {}).items()
+        if name in generated
+    }
+    asked = {name: row.copy() for name, row in generated.items()}
+    for name, frames in sent.items():
+        asked[name][list(frames)] = list(frames.values())
+    report = document["report"]
+    width, height = document["size"]
+    return Take(
+        folder=folder,
+        n_frames=n_frames,
+        fps=Fraction(*document["fps"]),
+        size=(int(width), int(height)),
+        generated=generated,
+        asked=clipped(asked),
+        edits=sent,
+        spec=document["spec"],
+        report=Report(
+            silence_motion=float(report["silence_motion"]),
+            closure_hits=int(report["closures"]["hits"]),
+            closure_total=int(report["closures"]["total"]),
+            breaches=tuple((int(at["frame"]), str(at["kind"])) for at in report["breaches"]),
+        ),
+        rendered=len(document["rendered"]),
+        warnings=tuple(str(text) for text in document["warnings"]),
+    )

@@ -1,0 +1,225 @@
+"""Panels in the sequencer's sidebar, tab "Portrait". They only read."""
+
+from typing import Any
+
+import bpy
+
+from . import jobs, ops, orders, prefs, props, protocol, shots, strips, timing
+
+_STAGES = {
+    "start": "Starting the server",
+    "portrait": "Looking at the portrait",
+    "speech": "Listening",
+    "motion": "Moving the face",
+    "prepare": "Preparing",
+    "render": "Drawing",
+    "finish": "Finishing",
+    "timeline": "Putting it onto the timeline",
+}
+_LOOK = ("renderer", "style", "size", "seed", "holds")
+
+
+class _Panel:
+    bl_space_type = "SEQUENCE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "Portrait"
+
+
+class ANIMPORTRAIT_PT_shot(_Panel, bpy.types.Panel):
+    """What is animated, how, and the button."""
+
+    bl_label = "Shot"
+
+    def draw(self, context: Any) -> None:
+        """Set-up first, if there is no server."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        if prefs.flaw(context):
+            prefs.draw_set_up(layout, context)
+        scene = strips.sequencer_scene(context)
+        if scene is None:
+            layout.label(text="Choose a scene in the header", icon="INFO")
+            return
+        shot, sound, portrait = orders.subject(scene)
+        settings = getattr(shot if shot is not None else scene, props.SETTINGS)
+        _draw_sources(layout, scene, settings, sound, portrait)
+        column = layout.column()
+        for name in _LOOK:
+            column.prop(settings, name)
+        row = layout.row()
+        row.scale_y = 1.4
+        text = "Animate Again" if shot is not None else "Animate Portrait"
+        row.operator(ops.ANIMPORTRAIT_OT_animate.bl_idname, text=text, icon="PLAY")
+        _draw_jobs(layout)
+
+
+class ANIMPORTRAIT_PT_settings(_Panel, bpy.types.Panel):
+    """Less often needed."""
+
+    bl_label = "More Settings"
+    bl_parent_id = "ANIMPORTRAIT_PT_shot"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """A scene keeps them."""
+        return strips.sequencer_scene(context) is not None
+
+    def draw(self, context: Any) -> None:
+        """All params of the protocol."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        scene = strips.sequencer_scene(context)
+        shot = shots.active_shot(scene)
+        settings = getattr(shot if shot is not None else scene, props.SETTINGS)
+        layout.prop(settings, "face_index")
+        for param in protocol.PARAMS:
+            layout.prop(settings, param.name)
+
+
+class ANIMPORTRAIT_PT_edit(_Panel, bpy.types.Panel):
+    """The channels of the active shot."""
+
+    bl_label = "Edit"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """A shot."""
+        return shots.active_shot(strips.sequencer_scene(context)) is not None
+
+    def draw(self, context: Any) -> None:
+        """Sliders with keys, then what to do with the changes."""
+        layout = self.layout
+        layout.use_property_split = True
+        shot = shots.active_shot(strips.sequencer_scene(context))
+        column = layout.column(align=True)
+        for channel in protocol.CHANNELS:
+            column.prop(shot, props.channel_property(channel.name), slider=True)
+        status = shots.status(shot)
+        if status is None or shots.is_looking():
+            text, icon = "Looking for changes ...", "TIME"
+        elif status.take is None:
+            text, icon = status.problem, "ERROR"
+        else:
+            text = f"{status.dirty} of {status.visible} frames to draw"
+            icon = "CHECKMARK" if status.dirty == 0 else "GREASEPENCIL"
+        layout.label(text=text, icon=icon)
+        row = layout.row()
+        row.scale_y = 1.4
+        row.operator(ops.ANIMPORTRAIT_OT_render_edits.bl_idname, icon="FILE_REFRESH")
+        row = layout.row(align=True)
+        row.operator(ops.ANIMPORTRAIT_OT_clear_edits.bl_idname, icon="LOOP_BACK")
+        row.operator(ops.ANIMPORTRAIT_OT_expose_landmarks.bl_idname, icon="EMPTY_AXIS")
+
+
+class ANIMPORTRAIT_PT_report(_Panel, bpy.types.Panel):
+    """How well the mouth keeps the rules."""
+
+    bl_label = "Report"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """A shot whose take has been read."""
+        shot = shots.active_shot(strips.sequencer_scene(context))
+        status = shots.status(shot) if shot is not None else None
+        return status is not None and status.take is not None
+
+    def draw(self, context: Any) -> None:
+        """Silence, closures, breaches, warnings."""
+        layout = self.layout
+        shot = shots.active_shot(strips.sequencer_scene(context))
+        status = shots.status(shot)
+        if status is None or status.take is None:
+            return
+        take, first = status.take, strips.origin(shot)
+        report = take.report
+        layout.label(text=f"Take: {take.folder.name}", icon="RENDER_ANIMATION")
+        layout.label(text=f"Lips move in {report.silence_motion:.0%} of the silence")
+        closures = f"{report.closure_hits} of {report.closure_total} lip closures shut"
+        layout.label(text=closures)
+        for frame, kind in report.breaches[:12]:
+            words = kind.replace("_", " ").capitalize()
+            layout.label(text=f"Frame {first + frame}: {words}", icon="DOT")
+        if len(report.breaches) > 12:
+            layout.label(text=f"and {len(report.breaches) - 12} more")
+        for text in take.warnings:
+            layout.label(text=text, icon="ERROR")
+        if take.fps != strips.scene_fps(shot.id_data):
+            text = "The frame rate of the scene has changed: Animate Again"
+            layout.label(text=text, icon="ERROR")
+
+
+def _draw_sources(
+    layout: Any, scene: Any, settings: Any, sound: Any | None, portrait: Any | None
+) -> None:
+    row = layout.row(align=True)
+    row.prop(settings, "image", text="Portrait")
+    if not settings.image:
+        source = orders.picture_strip(scene)
+        text = f'From the strip "{source.name}"' if source is not None else "Drop a picture here"
+        layout.label(text=text, icon="IMAGE_DATA")
+    elif portrait is not None:
+        layout.label(text=portrait.name, icon="IMAGE_DATA")
+    if sound is None:
+        layout.label(text="No sound: select a sound strip", icon="ERROR")
+        return
+    span = strips.visible(sound)
+    muted = ", muted" if strips.is_muted(sound) else ""
+    text = f"{sound.name} ({span.length} frames{muted})"
+    layout.label(text=text, icon="SOUND")
+
+
+def _draw_jobs(layout: Any) -> None:
+    for job in reversed(jobs.JOBS.list):
+        if job.state == jobs.State.QUEUED:
+            row = layout.row(align=True)
+            row.label(text=f"{job.title}: waiting", icon="TIME")
+            _cancel_button(row, job)
+        elif not job.ended:
+            layout.label(text=job.title, icon="RENDER_ANIMATION")
+            row = layout.row(align=True)
+            row.progress(factor=job.fraction, text=_progress_text(job), type="BAR")
+            _cancel_button(row, job)
+        elif job.message:
+            icon = "CHECKMARK" if job.state == jobs.State.DONE else "ERROR"
+            layout.label(text=f"{job.title}: {job.message}", icon=icon)
+            for line in job.hint.splitlines() + job.notes:
+                layout.label(text=line, icon="BLANK1")
+
+
+def _progress_text(job: jobs.Job) -> str:
+    if job.state == jobs.State.CANCELLING:
+        return "Cancelling"
+    words = [_STAGES.get(job.stage, job.stage.capitalize())]
+    if job.total > 1:
+        words.append(f"{job.done} / {job.total}")
+    if job.eta_s is not None:
+        words.append(f"{timing.clock(job.eta_s)} left")
+    return "  ".join(words)
+
+
+def _cancel_button(row: Any, job: jobs.Job) -> None:
+    row.operator(ops.ANIMPORTRAIT_OT_cancel.bl_idname, text="", icon="X").job = job.id
+
+
+_CLASSES = (
+    ANIMPORTRAIT_PT_shot,
+    ANIMPORTRAIT_PT_settings,
+    ANIMPORTRAIT_PT_edit,
+    ANIMPORTRAIT_PT_report,
+)
+
+
+def register() -> None:
+    """Adds the panels."""
+    for each in _CLASSES:
+        bpy.utils.register_class(each)
+
+
+def unregister() -> None:
+    """Removes them."""
+    for each in reversed(_CLASSES):
+        bpy.utils.unregister_class(each)
