@@ -30,7 +30,7 @@ def crop_box(points: npt.NDArray[np.float32], crop: str) -> tuple[int, int, int,
 
 
 def row_of(take: Path, crop: str, every: int, height: int) -> Image.Image:
-    """The frames of one take side by side, their numbers above them."""
+    """The frames of one take side by side, under its name and their numbers."""
     about = json.loads((take / "take.json").read_text(encoding="utf-8"))
     frames = range(0, about["n_frames"], every)
     box = (0, 0, *about["size"])
@@ -38,7 +38,7 @@ def row_of(take: Path, crop: str, every: int, height: int) -> Image.Image:
         with np.load(take / "landmarks.npz") as points:
             box = crop_box(points["ibug"], crop)
     width = round(height * (box[2] - box[0]) / (box[3] - box[1]))
-    row = Image.new("RGB", (len(frames) * width, height + LABEL_PX), PAPER)
+    row = Image.new("RGB", (len(frames) * width, height + 2 * LABEL_PX), PAPER)
     text = ImageDraw.Draw(row)
     spec = about["spec"]
     text.text((2, 1), f"{take.name}  {spec['style']} {about['size'][0]} px", "white")
@@ -47,9 +47,8 @@ def row_of(take: Path, crop: str, every: int, height: int) -> Image.Image:
         tile = Image.new("RGBA", picture.size, (*PAPER, 255))
         tile.alpha_composite(picture)
         tile = tile.resize((width, height), Image.Resampling.LANCZOS)
-        row.paste(tile.convert("RGB"), (k * width, LABEL_PX))
-        label = f"{frame}"
-        text.text(((k + 1) * width - 2 - text.textlength(label), 1), label, "white")
+        row.paste(tile.convert("RGB"), (k * width, 2 * LABEL_PX))
+        text.text((k * width + 2, LABEL_PX + 1), f"{frame}", "white")
     return row
 
 

@@ -48,7 +48,7 @@ _COARSE_GAIN, _COLOUR_GAIN = 1.85, 1.1  # of soft contours in luminance and in c
 _CONTRAST_SHARE = 95  # percentile of the response in the face that decides what counts as a line
 _CONTRAST_GAIN, _MIN_HIGH, _MAX_HIGH = 1.15, 0.018, 0.05  # log units
 _SEED = 0.45  # a stroke must somewhere be this strong, full = 1
-_THINNEST = 0.3  # width at the faintest end of a stroke over that of a full line
+_THINNEST = 0.2  # width at the faintest end of a stroke over that of a full line
 
 _LINE_WEIGHT = next(param for param in PARAMS if param.name == "line_weight")
 
@@ -249,7 +249,8 @@ def _draw(
     length = strokes.total(found, np.minimum(strength, 1.5))
     keep = smoothstep(length, nib.length * detail, 1.1 * nib.length * detail)
     keep *= smoothstep(strokes.highest(found, strength), _SEED, 1.1 * _SEED)
-    width = (_THINNEST + (1 - _THINNEST) * np.clip(strength, 0, 1)) * keep[found.stroke]
+    width = _THINNEST + (1 - _THINNEST) * np.sqrt(np.clip(strength, 0, 1))
+    width *= keep[found.stroke]
     width = strokes.smoothed(width[:, None].astype(np.float32), found.joints, 6)[:, 0]
     points = strokes.smoothed(found.points, found.joints, 8)
     zoom = (np.array(cover.shape[::-1]) / found.shape[::-1]).astype(np.float32)
