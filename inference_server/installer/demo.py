@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from .workplace import ADDON, ROOT, Workplace, remove_tree
 PORTRAIT = ROOT / "tests" / "fixtures" / "astronaut.png"
 SPEECH = ROOT / "tests" / "fixtures" / "speech.wav"
 SCRIPT = ADDON / "demo.py"
+_BLENDERS_CHATTER = re.compile(r"^Fra:|[Aa]ppend frame|^Blender quit|^ *Time: |^Saved: ")
 
 
 class Demo:
@@ -46,8 +48,9 @@ class Demo:
         remove_tree(settings)
         try:
             blenders.link(ADDON, settings / "extensions" / "user_default")
-            status = self._children.run_in_terminal(
+            status = self._children.run(
                 [*command, "--portrait", str(PORTRAIT), "--speech", str(SPEECH), "--out", str(out)],
+                self._tell,
                 out,
                 clean_environment(
                     ANIMATE_PORTRAIT_HOME=str(self._place.home),
@@ -64,6 +67,11 @@ class Demo:
         self._console.say(
             f"Set-up {set_up_s:.0f} s, everything {time.monotonic() - started:.0f} s."
         )
+
+    def _tell(self, line: str) -> None:
+        """Passes on what the script says, without Blender's line for every frame of the movie."""
+        tell = self._console.note if _BLENDERS_CHATTER.search(line) else self._console.say
+        tell(line)
 
     def _blender(self) -> list[str]:
         """The command up to the script's own arguments: a found Blender, else the bpy wheel."""

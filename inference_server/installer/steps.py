@@ -90,7 +90,7 @@ class Installer:
         assert record is not None
         if wishes.link and ADDON.is_dir():
             record = self._link(record)
-        self._announce(record, builds[0], cuda, time.monotonic() - started)
+        self._announce(record, cuda, wishes.link, time.monotonic() - started)
         return record
 
     def check(self) -> None:
@@ -192,7 +192,7 @@ class Installer:
             done = True
         finally:
             if not done:
-                remove_tree(self._place.venv)
+                self._place.discard(self._place.venv)
             remove_tree(self._place.scratch)
 
     def _make_venv(self, builds: list[TorchBuild]) -> None:
@@ -304,7 +304,7 @@ class Installer:
         return record
 
     def _announce(
-        self, record: Record, build: TorchBuild, cuda: tuple[int, int] | None, seconds: float
+        self, record: Record, cuda: tuple[int, int] | None, link: bool, seconds: float
     ) -> None:
         if cuda is not None and record.device != "cuda":
             self._console.say(
@@ -313,8 +313,10 @@ class Installer:
             )
         self._console.say(
             f"\nAnimate Portrait {record.version} is ready in {record.home}\n"
-            f"PyTorch {record.torch} on {record.device}; {seconds:.0f} s.\n\n{WHAT_TO_CLICK}"
+            f"PyTorch {record.torch} on {record.device}; {seconds:.0f} s."
         )
+        if link:
+            self._console.say(f"\n{WHAT_TO_CLICK}")
 
 
 class SelfCheckFailed(InstallError):

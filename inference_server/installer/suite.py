@@ -181,13 +181,14 @@ class Suite:
 
     def _sum_up(self, outcomes: Sequence[Outcome], record: Record, seconds: float) -> int:
         say = self._console.say
+        tested = ("Server", "Window", *(f"Blender {version}" for version in VERSIONS))
         say(f"\n===== Summary ({seconds:.0f} s, {self._place.home})")
         for outcome in outcomes:
             counts = f"{outcome.passed} passed, {outcome.failed} failed"
             n_skipped = sum(outcome.skipped.values())
             counts += f", {n_skipped} SKIPPED" if n_skipped else ""
             if outcome.passed + outcome.failed + n_skipped == 0:
-                counts = "ok"
+                counts = "no test matches" if outcome.name in tested else "ok"
             if outcome.problem:
                 counts = f"FAILED: {outcome.problem}"
             say(f"{outcome.name:14} {outcome.seconds:6.0f} s  {counts}")

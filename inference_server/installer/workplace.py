@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import IO
@@ -108,6 +108,14 @@ class Workplace:
             file.write(text)
         os.chmod(name, 0o644)  # mkstemp's is for one pair of eyes
         os.replace(name, self.record_path)
+
+    def discard(self, folder: Path) -> None:
+        """Puts a half-made folder out of sight at once, then removes it: that may take a while."""
+        with suppress(OSError):  # Windows, while something in it is open
+            self.scratch.mkdir(exist_ok=True)
+            os.replace(folder, self.scratch / f"discarded-{os.getpid()}")
+        remove_tree(self.scratch)
+        remove_tree(folder)
 
     def drop_record(self) -> None:
         """From here on nothing is in place until `write_record`."""
