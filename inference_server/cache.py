@@ -6,6 +6,7 @@ that cannot be written costs time, not the job.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -107,6 +108,7 @@ def digest(*parts: object) -> str:
     return state.hexdigest()
 
 
+@functools.cache
 def code_key(*packages: str) -> str:
     """sha256 over the sources of some of our packages: what other code made is not valid here."""
     root = Path(__file__).parent

@@ -94,7 +94,7 @@ def _home() -> Check:
 
 
 def _disk() -> Check:
-    place: Path = next(at for at in (home(), *home().parents) if at.exists())
+    place = next((at for at in (home(), *home().parents) if at.exists()), Path.cwd())
     free_bytes = shutil.disk_usage(place).free
     text = f"{free_bytes / 2**30:.1f} GiB free on the disk of {os.fspath(place)}"
     return Check("disk", free_bytes >= LEAST_FREE_BYTES, text, "Free at least 1 GiB.")

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from . import audio_io, image_io, registry
 from .cache import Cache, code_key, digest
+from .checkpoints import bundled_weights, sha256_of
 from .datatypes import AudioRange, Face, FaceCrop, Look, Motion, Portrait, Speech
 from .errors import Cancelled
 from .keys import MOTION_PARAMS
@@ -90,11 +91,10 @@ class Parts:
 
         def make() -> Portrait:
             try:
-                content = image.read_bytes()
-                points = landmarks.read_bytes() if landmarks else b""
+                contents = [sha256_of(path) for path in (image, landmarks) if path]
             except OSError:
                 return analysis.analyze(image, landmarks)  # says what is wrong with the file
-            key = digest("portrait", code_key("portrait", "image_io"), content, points)
+            key = digest("portrait", code_key("portrait", "image_io", "parts"), contents)
             stored = self._cache.load(key)
             if stored is not None and "about" in stored:
                 return _portrait_from(stored, image_io.read_picture(image))
@@ -107,7 +107,7 @@ class Parts:
 
     def face_crop(self, portrait: Portrait, face_index: int, size: int) -> FaceCrop:
         """The square around one face, at the size of a frame."""
-        key = digest("crop", code_key("portrait"), portrait.key, face_index, size)
+        key = digest("crop", code_key("portrait", "parts"), portrait.key, face_index, size)
 
         def make() -> FaceCrop:
             stored = self._cache.load(key)
@@ -149,8 +149,8 @@ class Parts:
         count = n_frames or count_frames(voice.duration_s, fps)
         amounts = {name: params[name] for name in MOTION_PARAMS if name in params}
         key = digest(
-            "motion", code_key("speech", "motion", "models", "audio_io"), _weights_key(),
-            [registry.MOTION_SOURCES[0].name, source.version, voice.key], str(fps),
+            "motion", code_key("speech", "motion", "models", "audio_io", "parts"),
+            bundled_weights(), [registry.MOTION_SOURCES[0].name, source.version, voice.key], str(fps),
             [count, seed], amounts,
         )  # fmt: skip
 
@@ -205,11 +205,6 @@ def _duration(audio: AudioRange, speech: Speech) -> Fraction:
         if abs(seconds - speech.duration_s) > _LENGTH_TOLERANCE_S:
             seconds = speech.duration_s
     return Fraction(seconds).limit_denominator(_MAX_DENOMINATOR)
-
-
-def _weights_key() -> str:
-    manifest = Path(__file__).parent / "weights" / "manifest.json"
-    return digest(manifest.read_bytes() if manifest.exists() else b"")
 
 
 def _about(fields: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
@@ -267,8 +262,13 @@ def _crop_arrays(face_crop: FaceCrop) -> Arrays:
 
 def _crop_from(stored: Arrays) -> FaceCrop:
     about = json.loads(stored["about"].tobytes())
-    arrays = {name: stored[name] for name in ("rgba", "mesh", "matte", "to_picture")}
-    return FaceCrop(**arrays, **about)
+    return FaceCrop(
+        rgba=stored["rgba"],
+        mesh=stored["mesh"],
+        matte=stored["matte"],
+        to_picture=stored["to_picture"],
+        **about,
+    )
 
 
 def _spoken_arrays(spoken: SpokenMotion) -> Arrays:

@@ -301,7 +301,7 @@ def motion_arrays(
 ) -> dict[str, npt.NDArray[Any]]:
     """The content of `motion.npz`."""
     return {
-        "fps": np.float64(motion.fps),
+        "fps": np.array(float(motion.fps)),
         "expression": motion.expression,
         "head": motion.head,
         "gaze": motion.gaze,

@@ -227,7 +227,7 @@ class Server:
 
             points = Path(landmarks) if landmarks else None
             portrait = self._open_studio().analyze(
-                Path(image), points, job.report, self._is_cancelled(job)
+                Path(str(image)), points, job.report, self._is_cancelled(job)
             )
             return analysis_to_json(portrait)
 

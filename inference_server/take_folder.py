@@ -208,7 +208,9 @@ def check_out_dir(path: Path) -> None:
         FolderNotWritable: it is a file, inside a file, or in a folder without permission.
     """
     with writing(path):
-        nearest = next(at for at in (path, *path.parents) if at.exists())
+        nearest = next((at for at in (path, *path.parents) if at.exists()), None)
+        if nearest is None:
+            raise FileNotFoundError(errno.ENOENT, f'there is no "{path.anchor}"')
         if not nearest.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f'"{nearest}" is not a folder')
         if not os.access(nearest, os.W_OK | os.X_OK):
