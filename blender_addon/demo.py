@@ -36,12 +36,13 @@ def main() -> None:
 
     if addon_utils.enable(EXTENSION, default_set=True) is None:
         sys.exit("Error: the add-on could not be enabled; its reason is above.")
+    bpy.context.preferences.filepaths.save_version = 0  # no demo.blend1
     for source in (wanted.portrait, wanted.speech):
         shutil.copy2(source, out / source.name)
     blend = out / "demo.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))  # before, so that all paths are relative
     scene = _scene_with_sound(out / wanted.speech.name)
-    scene.animportrait.image = bpy.path.relpath(str(out / wanted.portrait.name))
+    scene.animportrait.image = str(out / wanted.portrait.name)
     clock.say("Blender, add-on and sound strip are ready")
 
     if bpy.ops.animportrait.animate() != {"FINISHED"}:
@@ -128,6 +129,8 @@ def _shot(scene: Any) -> Any:
 def _tell_stages(take: dict[str, Any], seconds: float) -> None:
     for stage, spent in take["seconds"].items():
         _write(f"  {stage:10} {spent:7.2f} s\n")
+    if take["reused"]:
+        _write(f"  {len(take['reused'])} frames were taken over from an earlier take\n")
     n_frames = len(take["rendered"])
     drawing = take["seconds"].get("render", 0.0)
     if n_frames and drawing:

@@ -70,8 +70,8 @@ class Demo:
 
     def _tell(self, line: str) -> None:
         """Passes on what the script says, without Blender's line for every frame of the movie."""
-        tell = self._console.note if _BLENDERS_CHATTER.search(line) else self._console.say
-        tell(line)
+        chatter = not line.strip() or _BLENDERS_CHATTER.search(line)
+        (self._console.note if chatter else self._console.say)(line)
 
     def _blender(self) -> list[str]:
         """The command up to the script's own arguments: a found Blender, else the bpy wheel."""
