@@ -23,7 +23,7 @@ from .voice import STEPS_PER_S, speaking
 
 Steps = npt.NDArray[np.float64]  # (M, ...), every 10 ms
 
-_CLOSING_PER_S = 14.0  # jawOpen per second on the way into and out of a closure
+_CLOSING_PER_S = 10.0  # jawOpen per second on the way into and out of a closure
 _LIPS_CLOSE = 0.25  # share of a closure that the lips make; the jaw makes the rest
 _AMOUNTS = {param.name: float(param.default) for param in PARAMS if param.name.endswith("_amount")}
 
