@@ -5,7 +5,7 @@
     wide    second formant: above 1500 Hz as in "ee", below it as in "oo"
     round   the opposite of wide, while a voice sounds
 
-The numbers were fitted to 60 clips of the GRID corpus (Cooke, Barker, Cunningham, Shao, JASA 120,
+The numbers were fitted to 63 clips of the GRID corpus (Cooke, Barker, Cunningham, Shao, JASA 120,
 2006; CC BY 4.0) tracked with MediaPipe, and rounded; nothing else was used.
 """
 
