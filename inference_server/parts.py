@@ -22,7 +22,7 @@ from . import audio_io, image_io, registry
 from .cache import Cache, code_key, digest
 from .checkpoints import bundled_weights, sha256_of
 from .datatypes import AudioRange, Face, FaceCrop, Look, Motion, Portrait, Speech
-from .errors import Cancelled
+from .errors import Cancelled, ImageUnreadable
 from .keys import MOTION_PARAMS
 from .portrait import analysis, crop
 from .registry import SpokenMotion
@@ -90,6 +90,7 @@ class Parts:
         identity = (_identity(image), landmarks and _identity(landmarks))
 
         def make() -> Portrait:
+            _check_is_file(image)
             try:
                 contents = [sha256_of(path) for path in (image, landmarks) if path]
             except OSError:
@@ -149,10 +150,12 @@ class Parts:
         count = n_frames or count_frames(voice.duration_s, fps)
         amounts = {name: params[name] for name in MOTION_PARAMS if name in params}
         key = digest(
-            "motion", code_key("speech", "motion", "models", "audio_io", "parts"),
-            bundled_weights(), [registry.MOTION_SOURCES[0].name, source.version, voice.key], str(fps),
-            [count, seed], amounts,
-        )  # fmt: skip
+            "motion",
+            code_key("speech", "motion", "models", "audio_io", "parts"),
+            bundled_weights(),
+            [registry.MOTION_SOURCES[0].name, source.version, voice.key],
+            [str(fps), count, seed, amounts],
+        )
 
         def make() -> SpokenMotion:
             stored = self._cache.load(key)
@@ -186,6 +189,12 @@ def count_frames(duration_s: Fraction, fps: Fraction) -> int:
 def _check(cancelled: Callable[[], bool]) -> None:
     if cancelled():
         raise Cancelled("The job was cancelled.")
+
+
+def _check_is_file(image: Path) -> None:
+    """Pipes and devices would never end."""
+    if image.exists() and not image.is_file():
+        raise ImageUnreadable(f'"{image}" is not a file.', "Choose a picture file.")
 
 
 def _identity(path: Path) -> tuple[str, int, int, int]:

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from conftest import N_FRAMES
+from conftest import FIXTURES, N_FRAMES
 
 from inference_server import parts, protocol
 from inference_server.cache import Cache
@@ -338,6 +338,8 @@ def test_events_tell_stages_in_order_and_every_frame(studio: Studio, shot: Shot)
     ("fields", "error"),
     [
         ({"image": "/nowhere/face.png"}, ImageUnreadable),
+        ({"image": str(FIXTURES)}, ImageUnreadable),
+        ({"image": "/dev/zero"}, ImageUnreadable),
         ({"audio": {"path": "/nowhere/voice.wav"}}, AudioUnreadable),
         ({"face_index": 3}, NoFaceFound),
     ],

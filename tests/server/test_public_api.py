@@ -29,7 +29,7 @@ def test_the_package_itself_imports_nothing() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
     )
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "set()"
 
 
 def test_render_and_read(shot: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
