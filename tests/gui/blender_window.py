@@ -21,6 +21,7 @@ from .processes import Process, descendants
 
 START_TIMEOUT_S = 90  # the first start of all compiles shaders and fonts: 20 s on a busy machine
 ANSWER_TIMEOUT_S = 20
+_WHOLE_SIDEBAR, _HALF_PAGE = 40, 8  # turns of the mouse wheel
 
 
 class BlenderFailed(Exception):
@@ -112,22 +113,27 @@ class BlenderWindow:
     def find(self, wanted: str, kind: str = "UI", place: str = "SEQUENCER") -> tuple[int, int]:
         """Where on the screen the widget is that calls or edits `wanted`.
 
-        Goes down the middle of the region with the pointer and reads what each widget does.
+        Goes down the middle of the region with the pointer and reads what each widget does; scrolls
+        when it is not in sight.
 
         Args:
-            wanted: part of an operator call or a data path, such as `animportrait.render`.
+            wanted: part of an operator call or a data path, such as `animportrait.animate`.
+            kind: of the region.
+            place: of the area.
         """
         left, top, right, bottom = self.ask(f"box({kind!r}, {place!r})")
+        x, middle = (left + right) // 2, (top + bottom) // 2
         look = f"under_pointer({kind!r}, {place!r})"
-        x = (left + right) // 2
-        self.desktop.move(x, bottom - 2)
-        self.wait(lambda: not self.ask(look), "an empty place at the end of the region")
-        seen = []
-        for y in range(top + 6, bottom - 4, 9):
-            self.desktop.move(x, y)
-            seen.append(self.ask(look))
-            if wanted in seen[-1] and self._still(x, y, look, wanted):
-                return x, y
+        seen: list[str] = []
+        for turns in (-_WHOLE_SIDEBAR, _HALF_PAGE, _HALF_PAGE, _HALF_PAGE):
+            self.desktop.scroll(x, middle, turns)
+            self.desktop.move(x, bottom + 4)
+            self.wait(lambda: not self.ask(look), "a pointer outside")
+            for y in range(top + 6, bottom - 4, 9):
+                self.desktop.move(x, y)
+                seen.append(self.ask(look))
+                if wanted in seen[-1] and self._still(x, y, look, wanted):
+                    return x, y
         raise BlenderFailed(f"No widget for {wanted!r}; there are {sorted(set(seen))}")
 
     def _still(self, x: int, y: int, look: str, wanted: str) -> bool:

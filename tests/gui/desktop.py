@@ -55,6 +55,11 @@ class Desktop:
         self.move(x, y)
         self._xdotool("sleep", 0.05, "click", 1)
 
+    def scroll(self, x: float, y: float, turns: int) -> None:
+        """Turns the mouse wheel there, towards the end when positive."""
+        self.move(x, y)
+        self._xdotool("click", "--delay", "8", "--repeat", abs(turns), 5 if turns > 0 else 4)
+
     def press(self, *keys: str) -> None:
         """Types keys by their X names, such as `Escape` or `ctrl+z`."""
         self._xdotool("key", *keys)

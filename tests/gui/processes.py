@@ -14,11 +14,17 @@ class Process:
     parent: int
     started: int  # clock ticks after boot
     state: str  # R, S, D, Z ...
+    ticks: int  # of processor time used, 100 a second
 
     def alive(self) -> bool:
         """Whether it still runs; a zombie does not."""
         now = _read(self.pid)
         return now is not None and now.started == self.started and now.state != "Z"
+
+    def worked(self) -> int:
+        """Clock ticks (100 a second) of processor time so far; 0 when it is gone."""
+        now = _read(self.pid)
+        return now.ticks if now is not None and now.started == self.started else 0
 
     def command(self) -> str:
         """Its command line, for failure messages; empty when it is gone."""
@@ -48,4 +54,5 @@ def _read(pid: int) -> Process | None:
     except OSError:
         return None
     fields = text[text.rindex(")") + 2 :].split()  # a program's name may hold spaces and brackets
-    return Process(pid, int(fields[1]), int(fields[19]), fields[0])
+    ticks = int(fields[11]) + int(fields[12])
+    return Process(pid, int(fields[1]), int(fields[19]), fields[0], ticks)

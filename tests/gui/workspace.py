@@ -14,7 +14,7 @@ _ARRANGE = (
         "    bpy.ops.screen.area_close()"
         for kind in ("OUTLINER", "PROPERTIES")
     ),
-    "with over('WINDOW'):\n    bpy.ops.screen.area_split(direction='HORIZONTAL', factor=0.32)",
+    "with over('WINDOW'):\n    bpy.ops.screen.area_split(direction='HORIZONTAL', factor=0.27)",
     "low = min((a for a in window().screen.areas if a.type == 'SEQUENCE_EDITOR'),"
     " key=lambda a: a.y)\n"
     "low.type = 'GRAPH_EDITOR'",
@@ -52,15 +52,28 @@ def show_tab(blender: BlenderWindow) -> None:
     )
 
 
-def lay_sound(blender: BlenderWindow, sound: Path, size: int, fps: tuple[int, int]) -> None:
+def lay_sound(blender: BlenderWindow, sound: Path, size: int, fps: int) -> None:
     """A scene of that size (px) and rate, with the sound (as Blender sees it) on channel 1."""
     blender.ask(f"""
 scene = bpy.context.scene
 scene.render.resolution_x = scene.render.resolution_y = {size}
-scene.render.fps, scene.render.fps_base = {fps[0]}, {fps[1] / 1000}
+scene.render.fps = {fps}
 scene.view_settings.view_transform = "Standard"
 editor = scene.sequence_editor_create()
 sound = editor.sequences.new_sound("voice", {str(sound)!r}, 1, 1)
 editor.active_strip = sound
 scene.frame_end = sound.frame_final_end
 """)
+
+
+def show_everything(blender: BlenderWindow) -> None:
+    """Fits strips, picture and curves into their areas."""
+    for region, place, operator in (
+        ("WINDOW", "SEQUENCER", "sequencer.view_all"),
+        ("PREVIEW", "PREVIEW", "sequencer.view_all_preview"),
+        ("WINDOW", "GRAPH_EDITOR", "graph.view_all"),
+    ):
+        blender.ask(f"with over('{region}', '{place}'):\n    bpy.ops.{operator}()")
+    blender.ask(
+        "with over('CHANNELS', 'GRAPH_EDITOR'):\n    bpy.ops.anim.channels_expand(all=True)"
+    )
