@@ -31,17 +31,43 @@ def _odd(pixels: float) -> int:
     return max(int(pixels), 1) | 1
 
 
-def foreground_colours(image: npt.NDArray[np.uint8], matte: Image) -> npt.NDArray[np.uint8]:
-    """Colours of the figure alone, also where the matte mixes in the background.
+def separate(
+    image: npt.NDArray[np.uint8], matte: Image
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Colours of the figure alone, also where the matte mixes in the background; and the rest.
 
-    Blur fusion (Forte 2021, equations 4 to 7), two passes; then what is left over of
-    image = matte * figure + (1 - matte) * background is given to the figure.
+    Together they make the picture again: image = matte * figure + (1 - matte) * background.
+    Where no figure can explain what is seen (the matte cuts through a thing that it does not
+    know), the thing stays in the background as well, instead of losing a piece.
 
     Args:
         image: (h, w, 3) RGB.
         matte: (h, w) 0..1.
+
+    Returns:
+        Figure and background, (h, w, 3) each.
     """
     picture = image.astype(np.float32)
+    alpha = matte[..., None]
+    behind = _clean_plate(picture, matte)
+    figure = _figure_colours(picture, matte)
+    left_over = picture - alpha * figure - (1 - alpha) * behind
+    figure = np.clip(figure + alpha * left_over / (alpha**2 + 0.02), 0, 255)
+    figure = np.where(alpha > 0.98, picture, figure)
+    left_over = picture - alpha * figure - (1 - alpha) * behind
+    # small differences are the glow around hair, large ones are things
+    t = np.clip((np.abs(left_over).max(2, keepdims=True) - 12) / 24, 0, 1)
+    t = t * t * (3 - 2 * t) * np.clip((0.7 - alpha) / 0.3, 0, 1)
+    behind = behind + left_over / np.maximum(1 - alpha, 0.3) * t
+    return _bytes(figure), _bytes(behind)
+
+
+def _bytes(image: Image) -> npt.NDArray[np.uint8]:
+    return (np.clip(image, 0, 255) + np.float32(0.5)).astype(np.uint8)
+
+
+def _figure_colours(picture: Image, matte: Image) -> Image:
+    """Blur fusion (Forte 2021, equations 4 to 7), two passes."""
     side = max(matte.shape)
     alpha = matte[..., None]
     figure, behind = picture, picture
@@ -53,22 +79,15 @@ def foreground_colours(image: npt.NDArray[np.uint8], matte: Image) -> npt.NDArra
         left_over = picture - alpha * mean_figure - (1 - alpha) * mean_behind
         figure = np.clip(mean_figure + alpha * left_over, 0, 255)
         behind = mean_behind
-    figure = figure + alpha * (picture - alpha * figure - (1 - alpha) * behind) / (alpha**2 + 0.05)
-    figure = np.where(alpha > 0.98, picture, np.clip(figure, 0, 255))
-    return (figure + 0.5).astype(np.uint8)
+    return figure
 
 
-def clean_plate(image: npt.NDArray[np.uint8], matte: Image) -> npt.NDArray[np.uint8]:
-    """The picture without the figure.
+def _clean_plate(picture: Image, matte: Image) -> Image:
+    """The picture (h, w, 3) without the figure.
 
     Tone comes from push-pull, texture from the background mirrored across the silhouette,
     fading out towards the middle of the figure, where nobody will ever see it.
-
-    Args:
-        image: (h, w, 3) RGB.
-        matte: (h, w) 0..1.
     """
-    picture = image.astype(np.float32)
     height, width = matte.shape
     side = max(matte.shape)
     grown = cv2.dilate(matte, np.ones((_odd(0.012 * side),) * 2, np.uint8))
@@ -84,7 +103,7 @@ def clean_plate(image: npt.NDArray[np.uint8], matte: Image) -> npt.NDArray[np.ui
     keep = cv2.GaussianBlur(known, (0, 0), 1.5)[..., None]
     # a blurred edge must not bring the figure's own colours back
     keep = np.minimum(keep, np.clip((0.12 - grown) / 0.12, 0, 1)[..., None])
-    return np.clip(picture * keep + filled * (1 - keep) + 0.5, 0, 255).astype(np.uint8)
+    return np.clip(picture * keep + filled * (1 - keep), 0, 255)
 
 
 def _mirrored(picture: Image, known: Image) -> tuple[Image, Image]:

@@ -30,7 +30,7 @@ _NOISE_SIDE = 256
 class Jaw:
     """Where the lower jaw is in one frame."""
 
-    opening: float  # jawOpen
+    opening: float  # of JAW_DEG
     sideways: float  # jawLeft - jawRight
     forward: float  # jawForward
     tongue: float  # tongueOut

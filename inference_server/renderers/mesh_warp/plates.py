@@ -11,7 +11,7 @@ import numpy.typing as npt
 from inference_server.datatypes import FaceCrop, Look, Portrait
 from inference_server.portrait.topology import MOUTH_RIM
 
-from .background import clean_plate, foreground_colours, push_pull
+from .background import push_pull, separate
 from .polygons import box_around, coverage
 from .raster import lanes
 
@@ -202,25 +202,18 @@ def closed_mouth(scene: Stage, gap_px: float) -> Image:
     return figure
 
 
-def background_of(scene: Stage) -> Image:
-    """(h, w, 3) the square without the figure; as pictured where no figure was found."""
-    return clean_plate(scene.image, scene.matte) if scene.figure_found else scene.image
+def layers(scene: Stage, figure: Image) -> tuple[Image, Image]:
+    """Colours of the figure (h + 2 pad, w + 2 pad, 3), and the square (h, w, 3) without it.
 
-
-def photo_plates(scene: Stage, figure: Image, background: Image, opaque: bool) -> Plates:
-    """The plates as pictured.
-
-    Args:
-        figure: (h + 2 pad, w + 2 pad, 3) the wide picture without what the mouth shows.
-        background: (h, w, 3) the square without the figure.
+    `figure` is the wide picture without what the mouth shows.
     """
-    if scene.figure_found:
-        figure = figure.copy()
-        height, width = scene.shape
-        inner = figure[scene.pad : scene.pad + height, scene.pad : scene.pad + width]
-        inner[:] = foreground_colours(inner.copy(), scene.matte)
-    # a face at rest is the picture itself
-    return figure_plates(scene, figure, background, opaque, still=scene.image)
+    if not scene.figure_found:
+        return figure, scene.image
+    wide = figure.copy()
+    height, width = scene.shape
+    inner = wide[scene.pad : scene.pad + height, scene.pad : scene.pad + width]
+    inner[:], background = separate(inner.copy(), scene.matte)
+    return wide, background
 
 
 def figure_plates(
@@ -246,6 +239,8 @@ def figure_plates(
         alpha = shares[..., None]
         if still is None:
             still = (inner * alpha + background * (1 - alpha) + 0.5).astype(np.uint8)
+        # a pixel without any figure shows the background, moving face or not
+        still = np.where(shares[..., None] * 255 < 0.5, background, still)
         rest, behind = np.dstack([still, solid]), np.dstack([background, solid])
     else:
         alpha = (shares * 255 + 0.5).astype(np.uint8)

@@ -199,27 +199,28 @@ def compose(map_x, map_y, step, map_left, map_top, left, top, texture, still, ba
     torn = _torn(map_x, map_y, np.float32(3 * step))
     row_x = np.empty(map_x.shape[1], np.float32)
     row_y = np.empty(map_x.shape[1], np.float32)
+    row_torn = np.zeros(map_x.shape[1], np.bool_)
+    shift = step - 1  # division by a step of 1 or 2 is a shift
     opaque = (background[0, 0] >> 48) & 255 == 255
-    first = (left - map_left) // step
-    beyond = min(map_x.shape[1], first + out.shape[1] // step + 3)
+    first = (left - map_left) >> shift
+    beyond = min(map_x.shape[1], first + (out.shape[1] >> shift) + 3)
     for i in range(out.shape[0]):
         y = top + i
-        j0 = (y - map_top) // step
-        dy = (y - map_top) % step
+        j0, dy = (y - map_top) >> shift, (y - map_top) & shift
         j1 = j0 + dy
         for k in range(first, beyond):
             row_x[k] = half * (map_x[j0, k] + map_x[j1, k])
             row_y[k] = half * (map_y[j0, k] + map_y[j1, k])
+            row_torn[k] = torn[j0, k] or torn[j1, k]
         for j in range(out.shape[1]):
             x = left + j
-            k0 = (x - map_left) // step
-            dx = (x - map_left) % step
+            k0, dx = (x - map_left) >> shift, (x - map_left) & shift
             k1 = k0 + dx
             u, v = half * (row_x[k0] + row_x[k1]), half * (row_y[k0] + row_y[k1])
             if abs(u - (x + pad_x)) < near and abs(v - (y + pad_y)) < near:
                 value = still[y, x]
             else:
-                if torn[j0, k0] or torn[j1, k1] or torn[j0, k1] or torn[j1, k0]:
+                if row_torn[k0] or row_torn[k1]:
                     value = _smoothed(texture, map_x, map_y, j0, k0, dy, dx, step)
                 else:
                     value = _fetch(texture, u, v)

@@ -28,7 +28,7 @@ from .eyes import Eye, gaze_offset, lid_motion
 from .mesh import HeadMesh
 from .mouth import Jaw, Mouth
 from .palette import Palette
-from .plates import Plates, Stage, background_of, closed_mouth, photo_plates, stage
+from .plates import Plates, Stage, closed_mouth, figure_plates, layers, stage
 from .polygons import box_around
 from .pose import Pose, PoseLimits, pose_of
 from .raster import Map, backward_map, compose
@@ -88,11 +88,11 @@ class MeshWarp:
         """Cut the portrait into layers and build its rig."""
         scene = stage(portrait, face_crop, look)
         fit = face_mesh.fit(scene.mesh)
-        face_rig = rig.build(fit.canonical)
+        face_rig = rig.build(fit.canonical, fit.rotation[:2])
         palette = Palette.of(scene.image, scene.mesh, face_crop.kind)
         side = max(scene.shape)
         figure = closed_mouth(scene, face_rig.mouth.gap * fit.scale)
-        clean = background_of(scene)
+        cut_out, clean = layers(scene, figure)
         medium = restyle.medium(scene, look)
         drawn, frame = None, scene.frame
         if medium is not None:
@@ -100,7 +100,8 @@ class MeshWarp:
                 scene, figure, clean, medium, opaque=not look.alpha
             )
         # drawn frames need the photo only as a model for what is drawn anew
-        photo = photo_plates(scene, figure, clean, opaque=not look.alpha or medium is not None)
+        opaque = not look.alpha or medium is not None
+        photo = figure_plates(scene, cut_out, clean, opaque, still=scene.image)
         return Prepared(
             scene=scene,
             frame=_frame_at_rest(frame, scene, opaque=not look.alpha),
@@ -145,7 +146,7 @@ class MeshWarp:
         Outer 20, then inner 20 points; the middle of the outer eye corners is the origin and
         their distance 1; x right, y down, z away.
         """
-        face = rig.build(face_mesh.template())
+        face = rig.build(face_mesh.template(), np.eye(3)[:2])
         corners = face.canonical[[33, 263]]
         origin, unit = corners.mean(0), float(np.linalg.norm(corners[1] - corners[0]))
         lips = np.empty((motion.n_frames, len(_LIP_POINTS), 3), np.float32)
@@ -178,7 +179,7 @@ def shape_of(prepared: Prepared, motion: Motion, frame: int) -> Shape:
         gaze=gaze,
         blinks=(weight("eyeBlinkRight") + lids[0], weight("eyeBlinkLeft") + lids[1]),
         jaw=Jaw(
-            opening=weight("jawOpen"),
+            opening=weight("jawOpen") * prepared.rig.jaw_gain,
             sideways=weight("jawLeft") - weight("jawRight"),
             forward=weight("jawForward"),
             tongue=weight("tongueOut"),

@@ -33,7 +33,8 @@ from .rig_mouth import MouthFrame, closing, jaw_weights, mouth_shapes
 
 Array = npt.NDArray[np.float64]
 
-JAW_DEG = 21.0  # rotation at jawOpen 1
+JAW_DEG = 21.0  # rotation that opens most mouths FULL_OPENING wide
+FULL_OPENING = 0.165  # face widths between the inner lips at jawOpen 1; a loud "ah"
 JAW_HINGE = (0.06, -0.06)  # y, z
 JAW_NARROWING = 0.10  # of the half width of the mouth, at the corners, at jawOpen 1
 JAW_SIDEWAYS = 0.05
@@ -65,6 +66,7 @@ class Rig:
     basis: Array  # (52, 478 * 3) displacement at weight 1; rows as ARKIT_NAMES
     jaw_weights: Array  # (478,) 1 turns with the jaw, 0 stays with the skull
     full_gap: Array  # (9, 3) what jawOpen 1 puts between the inner lips
+    jaw_gain: float  # of JAW_DEG at jawOpen 1: every mouth opens equally wide
 
     def expression(self, weights: npt.NDArray[np.floating], lids: Array) -> Array:
         """Displacement (478, 3) of a frame.
@@ -99,7 +101,7 @@ class Rig:
 
     def _open_jaw(self, points: Array, amount: float) -> Array:
         """Displacement of points (478, 3) by the turning jaw."""
-        moved = turn_jaw(points, amount * self.jaw_weights) - points
+        moved = turn_jaw(points, amount * self.jaw_gain * self.jaw_weights) - points
         across = np.clip((points[:, 0] - self.mouth.centre) / self.mouth.half_width, -1.3, 1.3)
         near = np.exp(-(((points[:, 1] - self.mouth.seam) / 0.16) ** 2))
         near *= np.exp(-((np.abs(across) / 1.2) ** 4))
@@ -119,7 +121,7 @@ class Rig:
 
 
 def turn_jaw(points: Array, amount: Array | float) -> Array:
-    """Points (n, 3) turned about the jaw's hinge by `amount` times the full opening."""
+    """Points (n, 3) turned about the jaw's hinge by `amount` times JAW_DEG."""
     hinge_y, hinge_z = JAW_HINGE
     angle = np.radians(JAW_DEG) * amount
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -130,8 +132,11 @@ def turn_jaw(points: Array, amount: Array | float) -> Array:
     return turned
 
 
-def build(canonical: Array) -> Rig:
-    """The rig of a face (478, 3) in canonical axes."""
+def build(canonical: Array, view: Array) -> Rig:
+    """The rig of a face (478, 3) in canonical axes.
+
+    `view` (2, 3) projects canonical axes to the picture: a full opening is measured as it is seen.
+    """
     mouth = MouthFrame.of(canonical)
     weights = jaw_weights()
     shapes = mouth_shapes(canonical, mouth) | eye_shapes(canonical) | brow_shapes(canonical)
@@ -142,6 +147,10 @@ def build(canonical: Array) -> Rig:
     for name, field in shapes.items():
         basis[ARKIT_INDEX[name]] = field.ravel()
     close = closing(canonical)
-    rest = Rig(canonical, mouth, close, basis, weights, np.zeros((len(_UPPER[0]), 3)))
-    opened = close + rest._open_jaw(canonical + close, 1.0)
-    return replace(rest, full_gap=rest._gap(opened) - rest._gap(close))
+    rig = Rig(canonical, mouth, close, basis, weights, np.zeros((len(_UPPER[0]), 3)), 1.0)
+    for _ in range(2):  # nearly linear: the second step only polishes
+        opened = close + rig._open_jaw(canonical + close, 1.0)
+        gap = rig._gap(opened) - rig._gap(close)
+        gain = float(np.clip(rig.jaw_gain * FULL_OPENING / np.linalg.norm(view @ gap[4]), 0.7, 1.6))
+        rig = replace(rig, full_gap=gap, jaw_gain=gain)
+    return rig
