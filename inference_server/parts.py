@@ -22,7 +22,7 @@ from . import audio_io, image_io, registry
 from .cache import Cache, code_key, digest
 from .checkpoints import bundled_weights, sha256_of
 from .datatypes import AudioRange, Face, FaceCrop, Look, Motion, Portrait, Speech
-from .errors import Cancelled, ImageUnreadable
+from .errors import AudioUnreadable, Cancelled, ImageUnreadable
 from .keys import MOTION_PARAMS
 from .portrait import analysis, crop
 from .registry import SpokenMotion
@@ -90,7 +90,8 @@ class Parts:
         identity = (_identity(image), landmarks and _identity(landmarks))
 
         def make() -> Portrait:
-            _check_is_file(image)
+            if not _may_be_read(image):
+                raise ImageUnreadable(f'"{image}" is not a file.', "Choose a picture file.")
             try:
                 contents = [sha256_of(path) for path in (image, landmarks) if path]
             except OSError:
@@ -141,6 +142,8 @@ class Parts:
         heard: list[Speech] = []  # filled when the sound had to be decoded
 
         def listen() -> Voice:
+            if not _may_be_read(audio.path):
+                raise AudioUnreadable(f'"{audio.path}" is not a file.', "Choose a sound file.")
             heard.append(audio_io.read_speech(audio))
             return Voice(heard[0].key, _duration(audio, heard[0]))
 
@@ -191,10 +194,9 @@ def _check(cancelled: Callable[[], bool]) -> None:
         raise Cancelled("The job was cancelled.")
 
 
-def _check_is_file(image: Path) -> None:
-    """Pipes and devices would never end."""
-    if image.exists() and not image.is_file():
-        raise ImageUnreadable(f'"{image}" is not a file.', "Choose a picture file.")
+def _may_be_read(path: Path) -> bool:
+    """Not so of folders, pipes and devices, which would never end; a missing file may."""
+    return path.is_file() or not path.exists()
 
 
 def _identity(path: Path) -> tuple[str, int, int, int]:

@@ -341,6 +341,8 @@ def test_events_tell_stages_in_order_and_every_frame(studio: Studio, shot: Shot)
         ({"image": str(FIXTURES)}, ImageUnreadable),
         ({"image": "/dev/zero"}, ImageUnreadable),
         ({"audio": {"path": "/nowhere/voice.wav"}}, AudioUnreadable),
+        ({"audio": {"path": str(FIXTURES)}}, AudioUnreadable),
+        ({"audio": {"path": "/dev/tty"}}, AudioUnreadable),
         ({"face_index": 3}, NoFaceFound),
     ],
 )
