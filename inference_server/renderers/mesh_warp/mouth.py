@@ -146,7 +146,7 @@ def draw(
         mask = coverage(rim - origin, view.shape)
         inside = _inside(mouth, mask, origin, jaw, pose, fit, widest / scale)
         soft = max(1.0, min(0.022 * scale, 0.28 * widest))
-        light = _occlusion(mask, soft, widest / scale)
+        light = _occlusion(mask, soft, 1.0 if mouth.palette.flat else widest / scale)
         edge = cv2.GaussianBlur(mask, (3, 3), 0) * np.float32(min(1.0, strength))
         noise = np.tile(mouth.noise, (view.shape[0] // 256 + 1, view.shape[1] // 256 + 1))
         _blend(view, inside, light, edge, noise)
@@ -179,6 +179,8 @@ def _inside(
     towards = (axes[1:] - axes[0]) / (fit.scale * pose.zoom)
     # teeth lie in the lips' shade while the mouth is but a slit
     shade = (0.62 + 0.38 * min(1.0, gap / 0.09)) * (1 - 0.5 * jaw.rounding)
+    if colours.flat:
+        shade = 1.0
     for arch, points, level in (
         (mouth.lower, jaw.move(mouth.lower.points), 0.74),
         (mouth.upper, mouth.upper.points, 1.0),
@@ -186,7 +188,7 @@ def _inside(
         seen = backward_map(project(points), arch.uv, arch.triangles, shape)
         _paint_teeth(
             inside, arch.texture, seen.x, seen.y, np.float32(level * shade), np.float32(ARCH_SPAN),
-            np.float32(towards[0]), np.float32(towards[1]),
+            np.float32(towards[0]), np.float32(towards[1]), colours.flat,
         )  # fmt: skip
     if mouth.own_teeth is not None:
         forward = rigid_affine(mouth.anchor, pose, fit)
@@ -198,11 +200,14 @@ def _inside(
 
 
 def _occlusion(mask: Image, soft: float, gap: float) -> Image:
-    """(h, w) light that reaches between the lips: the blurred outline, the upper lip's shadow."""
+    """(h, w) light that reaches between the lips: the blurred outline, the upper lip's shadow.
+
+    `gap` is in face widths; from 1 on hardly any shadow is left.
+    """
     near = cv2.GaussianBlur(mask, (0, 0), soft)
     down = np.float32([[1, 0, 0], [0, 1, 0.9 * soft]])
     near = np.minimum(near, cv2.warpAffine(near, down, mask.shape[::-1]))
-    darkest = 0.45 + 0.15 * min(1.0, gap / 0.08)
+    darkest = min(0.45 + 0.15 * gap / 0.08, 0.60) if gap < 1 else 0.9
     return np.float32(darkest) + np.float32(1 - darkest) * np.clip((near - 0.15) / 0.6, 0, 1)
 
 
@@ -276,7 +281,7 @@ def _paint_cavity(inside, cavity, tongue, centre_x, centre_y, across, along, fla
 
 
 @compiled
-def _paint_teeth(inside, texture, u, v, level, span, side, front):  # type: ignore[no-untyped-def]
+def _paint_teeth(inside, texture, u, v, level, span, side, front, flat):  # type: ignore[no-untyped-def]
     height, width = texture.shape[0], texture.shape[1]
     for i in range(u.shape[0]):
         for j in range(u.shape[1]):
@@ -302,7 +307,9 @@ def _paint_teeth(inside, texture, u, v, level, span, side, front):  # type: igno
             facing = max(min(cosine, front * cosine - side * np.sin(angle)), np.float32(0.0)) ** 0.7
             fade = min(facing * np.float32(2.2), np.float32(1.0))
             a *= fade
-            light = level * (0.36 + 0.64 * facing) * fade
+            light = level * fade
+            if not flat:
+                light *= 0.36 + 0.64 * facing
             for c in range(3):
                 t = texture[iq, ip, c] * w00 + texture[iq, ip + 1, c] * w01
                 t += texture[iq + 1, ip, c] * w10 + texture[iq + 1, ip + 1, c] * w11
@@ -318,6 +325,7 @@ def _blend(view, inside, light, edge, noise):  # type: ignore[no-untyped-def]
             if m <= 0:
                 continue
             for c in range(3):
-                lit = inside[i, j, c] * light[i, j] + noise[i, j]
+                lit = inside[i, j, c] * light[i, j]
+                lit += noise[i, j] * min(lit / 160, 1.0)  # dark paint shows no grain
                 value = view[i, j, c] * (1 - m) + lit * m
                 view[i, j, c] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)

@@ -55,7 +55,9 @@ class Palette:
         chroma = skin_colour / luma - 1
         coloured = float(np.abs(chroma).sum()) > 0.08
         tint = np.array([0.02, 0.0, -0.05]) * coloured
-        tooth = np.clip(min(light * 1.15, 236.0) * (1 + 0.30 * chroma + tint), 8, 235)
+        flat = kind == "drawing"
+        brightest = 250.0 if flat else 236.0
+        tooth = np.clip(min(light * 1.15, brightest) * (1 + 0.30 * chroma + tint), 8, brightest)
         if coloured:
             tongue = np.clip(lip_colour * 0.5 + skin_colour * [0.29, 0.21, 0.21], 0, 255)
             cavity = np.minimum(lip_colour, skin_colour) * [0.32, 0.19, 0.20]
@@ -69,7 +71,7 @@ class Palette:
             tongue=tongue,
             cavity=np.clip(cavity, 3, 60),
             grain=_grain(image, mesh),
-            flat=kind == "drawing",
+            flat=flat,
         )
 
 
