@@ -22,6 +22,7 @@ from .processes import Process, descendants
 START_TIMEOUT_S = 90  # the first start of all compiles shaders and fonts: 20 s on a busy machine
 ANSWER_TIMEOUT_S = 20
 _WHOLE_SIDEBAR, _HALF_PAGE = 40, 8  # turns of the mouse wheel
+_STEP = 13  # px, less than the height of any widget
 
 
 class BlenderFailed(Exception):
@@ -127,14 +128,20 @@ class BlenderWindow:
         seen: list[str] = []
         for turns in (-_WHOLE_SIDEBAR, _HALF_PAGE, _HALF_PAGE, _HALF_PAGE):
             self.desktop.scroll(x, middle, turns)
-            self.desktop.move(x, bottom + 4)
-            self.wait(lambda: not self.ask(look), "a pointer outside")
-            for y in range(top + 6, bottom - 4, 9):
+            self.desktop.move(x, bottom - 2)
+            self._settle(look)
+            for y in range(top + 6, bottom - 4, _STEP):
                 self.desktop.move(x, y)
                 seen.append(self.ask(look))
                 if wanted in seen[-1] and self._still(x, y, look, wanted):
                     return x, y
         raise BlenderFailed(f"No widget for {wanted!r}; there are {sorted(set(seen))}")
+
+    def _settle(self, look: str) -> None:
+        """Waits until no widget of an earlier place of the pointer is still under it."""
+        deadline = time.monotonic() + 0.5  # a widget at the very end of the region stays
+        while self.ask(look) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _still(self, x: int, y: int, look: str, wanted: str) -> bool:
         """Whether the widget is there after Blender has had time to handle the movement."""
