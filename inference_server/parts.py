@@ -75,7 +75,7 @@ class Parts:
         self._portraits: Recent[Portrait] = Recent(_KEPT_PORTRAITS)
         self._crops: Recent[FaceCrop] = Recent(_KEPT_CROPS)
         self._voices: Recent[Voice] = Recent(_KEPT_MOTIONS)
-        self._motions: Recent[SpokenMotion] = Recent(_KEPT_MOTIONS)
+        self._motions: Recent[tuple[SpokenMotion, str]] = Recent(_KEPT_MOTIONS)
         self._prepared: Recent[Any] = Recent(_KEPT_PREPARED)
 
     def forget(self) -> None:
@@ -129,16 +129,19 @@ class Parts:
         seed: int,
         params: Mapping[str, Any],
         cancelled: Callable[[], bool],
-    ) -> tuple[SpokenMotion, registry.MotionSource]:
+    ) -> tuple[SpokenMotion, str]:
         """What the default motion source makes of the sound.
+
+        The source is loaded only when it has something to do: it may bring torch with it.
 
         Args:
             n_frames: None takes the length of the sound; see `count_frames`.
             params: those in keys.MOTION_PARAMS count.
+
+        Returns:
+            The motion, and name and version of the source.
         """
-        source: registry.MotionSource = registry.load(
-            registry.MOTION_SOURCES, registry.MOTION_SOURCES[0].name
-        )
+        name = registry.MOTION_SOURCES[0].name
         heard: list[Speech] = []  # filled when the sound had to be decoded
 
         def listen() -> Voice:
@@ -156,21 +159,22 @@ class Parts:
             "motion",
             code_key("speech", "motion", "models", "audio_io", "parts"),
             bundled_weights(),
-            [registry.MOTION_SOURCES[0].name, source.version, voice.key],
-            [str(fps), count, seed, amounts],
+            [name, voice.key, str(fps), count, seed, amounts],
         )
 
-        def make() -> SpokenMotion:
+        def make() -> tuple[SpokenMotion, str]:
             stored = self._cache.load(key)
-            if stored is not None and "silent" in stored:
+            if stored is not None and "about" in stored:
                 return _spoken_from(stored, fps)
+            source: registry.MotionSource = registry.load(registry.MOTION_SOURCES, name)
             speech = heard[0] if heard else audio_io.read_speech(audio)
             _check(cancelled)
             made = source.motion(speech, fps, count, seed, amounts)
-            self._cache.store(key, _spoken_arrays(made))
-            return made
+            label = f"{name} {source.version}"
+            self._cache.store(key, _spoken_arrays(made, label))
+            return made, label
 
-        return self._motions.get(key, make), source
+        return self._motions.get(key, make)
 
     def prepared(
         self,
@@ -282,10 +286,11 @@ def _crop_from(stored: Arrays) -> FaceCrop:
     )
 
 
-def _spoken_arrays(spoken: SpokenMotion) -> Arrays:
+def _spoken_arrays(spoken: SpokenMotion, label: str) -> Arrays:
     motion = spoken.motion
     native = {f"native.{name}": rows for name, rows in motion.native.items()}
     return {
+        "about": _about({"source": label}),
         "expression": motion.expression,
         "head": motion.head,
         "gaze": motion.gaze,
@@ -295,7 +300,7 @@ def _spoken_arrays(spoken: SpokenMotion) -> Arrays:
     }
 
 
-def _spoken_from(stored: Arrays, fps: Fraction) -> SpokenMotion:
+def _spoken_from(stored: Arrays, fps: Fraction) -> tuple[SpokenMotion, str]:
     native = {
         name.removeprefix("native."): rows
         for name, rows in stored.items()
@@ -303,4 +308,5 @@ def _spoken_from(stored: Arrays, fps: Fraction) -> SpokenMotion:
     }
     motion = Motion(fps, stored["expression"], stored["head"], stored["gaze"], native)
     closures = tuple((int(first), int(last)) for first, last in stored["closures"])
-    return SpokenMotion(motion, stored["silent"], closures)
+    label = json.loads(stored["about"].tobytes())["source"]
+    return SpokenMotion(motion, stored["silent"], closures), label

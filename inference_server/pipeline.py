@@ -139,7 +139,7 @@ class Studio:
             stages.check()
             face_crop = self._parts.face_crop(portrait, spec.face_index, spec.size)
         with stages.stage("speech"):
-            spoken, source = self._parts.spoken(
+            spoken, motion_source = self._parts.spoken(
                 spec.audio, spec.fps, spec.n_frames, spec.seed, spec.params, stages.cancelled
             )
         with stages.stage("motion"):
@@ -168,7 +168,7 @@ class Studio:
                     "python": platform.python_version(),
                     "renderer": f"{renderer.name} {renderer.version}",
                     "style": f"{style.name} {style.version}",
-                    "motion_source": f"{registry.MOTION_SOURCES[0].name} {source.version}",
+                    "motion_source": motion_source,
                 },
             )
 
