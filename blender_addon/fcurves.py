@@ -129,6 +129,20 @@ def shift(curve: FCurve, frames: int) -> None:
     curve.update()
 
 
+def mark_edited(curve: FCurve, frames: npt.NDArray[np.float64]) -> None:
+    """Takes the mark "generated" off the artist's keys; Blender keeps it when a key is changed."""
+    points = curve.keyframe_points
+    if not len(points) or not len(frames):
+        return
+    kinds = _get(points, "type", np.int32)
+    ours = kinds == _value("type", generated_type())
+    theirs = ours & np.isin(_get(points, "co", np.float32)[0::2], frames)
+    if theirs.any():
+        kinds[theirs] = _value("type", "KEYFRAME")
+        points.foreach_set("type", kinds)
+        curve.update()
+
+
 def generated_type() -> str:
     """The key type that marks our keys; "Generated" came during the 4.2 series."""
     return "GENERATED" if "GENERATED" in _items("type") else "JITTER"

@@ -120,6 +120,7 @@ def _write_channel(order: Order, strip: Any, channel: protocol.Channel, take: ta
     curve = fcurves.ensure(strip.id_data, shots.channel_path(strip, name))
     frames = strips.origin(strip) + np.arange(n_frames, dtype=np.float64)
     fcurves.write_generated(curve, frames, take.generated[name], keep, takes.tolerance(channel) / 4)
+    fcurves.mark_edited(curve, frames[list(take.edits.get(name, ()))])
 
 
 def _scene(order: Order) -> Any:
