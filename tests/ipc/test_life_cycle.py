@@ -41,7 +41,7 @@ def test_hello_is_quick_and_complete(tmp_path: Path) -> None:
             assert {"name": "ink", "label": "Ink", "available": True, "reason": ""} in found[
                 "styles"
             ]
-            assert [row["name"] for row in found["renderers"]] == ["mesh_warp"]
+            assert "mesh_warp" in [row["name"] for row in found["renderers"]]
     assert min(times) < 0.5, times
 
 
