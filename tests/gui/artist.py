@@ -78,12 +78,12 @@ bpy.ops.wm.save_as_mainfile(filepath="{self.file}")
         return [Job(**fields) for fields in self.blender.ask(_JOBS)]
 
     def wait_for_drawing(self) -> Job:
-        """Waits until the newest job has drawn a twentieth of its frames."""
+        """Waits until the newest job has drawn some frames."""
 
         def drawing() -> Job | None:
             job = self.jobs()[-1]
             assert job.state in ("queued", "running"), f"the job is {job}"
-            return job if job.stage == "render" and job.done > 0.05 * job.total else None
+            return job if job.stage == "render" and job.done > 20 else None
 
         return self.blender.wait(drawing, "frames being drawn", JOB_TIMEOUT_S)
 

@@ -23,6 +23,7 @@ START_TIMEOUT_S = 90  # the first start of all compiles shaders and fonts: 20 s 
 ANSWER_TIMEOUT_S = 20
 _WHOLE_SIDEBAR, _HALF_PAGE = 40, 8  # turns of the mouse wheel
 _STEP = 13  # px, less than the height of any widget
+_last_seen: dict[tuple[str, str, str], tuple[int, int]] = {}  # where to look first
 
 
 class BlenderFailed(Exception):
@@ -125,6 +126,9 @@ class BlenderWindow:
         left, top, right, bottom = self.ask(f"box({kind!r}, {place!r})")
         x, middle = (left + right) // 2, (top + bottom) // 2
         look = f"under_pointer({kind!r}, {place!r})"
+        known = _last_seen.get((wanted, kind, place))
+        if known is not None and self._still(*known, look, wanted):
+            return known
         seen: list[str] = []
         for turns in (-_WHOLE_SIDEBAR, _HALF_PAGE, _HALF_PAGE, _HALF_PAGE):
             self.desktop.scroll(x, middle, turns)
@@ -134,6 +138,7 @@ class BlenderWindow:
                 self.desktop.move(x, y)
                 seen.append(self.ask(look))
                 if wanted in seen[-1] and self._still(x, y, look, wanted):
+                    _last_seen[wanted, kind, place] = x, y
                     return x, y
         raise BlenderFailed(f"No widget for {wanted!r}; there are {sorted(set(seen))}")
 

@@ -74,6 +74,7 @@ def finished(open_window: Start, screenshots: Path) -> Finished:
 def shot(finished: Finished) -> Artist:
     """The finished shot, as it was saved; Blender has opened the file again."""
     finished.artist.open(finished.artist.file)
+    workspace.show_everything(finished.artist.blender)
     return finished.artist
 
 
@@ -131,7 +132,6 @@ def test_preview_shows_the_speaking_face(shot: Artist, screenshots: Path) -> Non
     closed = shot.blender.preview()
     shot.go_to(1 + widest)
     shot.wait_for_picture(widest)
-    workspace.show_everything(shot.blender)
     time.sleep(0.5)  # the last redraw of the Graph Editor, for the picture's sake
     shot.blender.desktop.save(screenshots / "2_result.png")
     spoken = shot.blender.preview()
@@ -159,6 +159,8 @@ def test_edited_key_draws_one_frame(shot: Artist, screenshots: Path) -> None:
     assert job.state == "done", job
     assert shot.report()["rendered"] == [frame]
     assert shot.report()["edited"] == {"lip_open": [frame]}
+    types = [key[2] for key in shot.keys("lip_open")]
+    assert [f for f, kind in enumerate(types) if kind != "GENERATED"] == [frame]
     assert shot.take() != first_take
     linked = [f for f in range(N_FRAMES) if _same_file(shot.take(), first_take, f)]
     assert linked == [f for f in range(N_FRAMES) if f != frame]
@@ -184,7 +186,8 @@ def test_edited_key_draws_one_frame(shot: Artist, screenshots: Path) -> None:
 def test_escape_cancels(busy: Artist, screenshots: Path) -> None:
     blender, server = busy.blender, busy.server()
     picture = blender.desktop.save(screenshots / "6_progress.png")
-    assert bar_pixels(picture, blender.ask("box('UI')")) > 200
+    sidebar = blender.ask("box('UI')")
+    assert bar_pixels(picture, sidebar) > 20
     blender.ask("longest_hold_s()")
     _press_in_sequencer(busy, "Escape")
     began = time.monotonic()
@@ -197,7 +200,7 @@ def test_escape_cancels(busy: Artist, screenshots: Path) -> None:
     assert busy.shots() == []
     assert _leftovers(busy) == []
     assert blender.ask("longest_hold_s()") < 0.5
-    blender.desktop.save(screenshots / "7_cancelled.png")
+    assert bar_pixels(blender.desktop.save(screenshots / "7_cancelled.png"), sidebar) == 0
 
 
 def test_loading_a_file_ends_the_job(busy: Artist) -> None:

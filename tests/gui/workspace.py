@@ -12,7 +12,7 @@ _ARRANGE = (
     *(
         f"with bpy.context.temp_override(window=window(), area=area('{kind}')):\n"
         "    bpy.ops.screen.area_close()"
-        for kind in ("OUTLINER", "PROPERTIES")
+        for kind in ("OUTLINER", "PROPERTIES", "DOPESHEET_EDITOR")
     ),
     "with over('WINDOW'):\n    bpy.ops.screen.area_split(direction='HORIZONTAL', factor=0.27)",
     "low = min((a for a in window().screen.areas if a.type == 'SEQUENCE_EDITOR'),"
