@@ -104,7 +104,7 @@ def test_face_at_rest_is_the_picture(prepared: Prepared, crop: FaceCrop) -> None
     nose, chin = int(crop.mesh[4, 1]), int(crop.mesh[152, 1])
     upper = difference[:nose]  # below, the lips of this picture close and the chin rises
     assert np.percentile(upper, 99) <= 4
-    assert upper.max() <= 24  # the glow around hair is not kept
+    assert upper.max() <= 40  # the glow around hair is not kept
     body = difference[chin + 60 :]
     assert np.percentile(body, 99) <= 2
 
@@ -401,3 +401,16 @@ def test_lips_are_measured_in_eye_distances(prepared: Prepared) -> None:
         assert frame[outer_top, 1] < frame[outer_low, 1]
     gap = lips[:, inner_low, 1] - lips[:, inner_top, 1]
     assert gap[0] < 0.01 and gap[1] > 0.2 and gap[2] < 0.01
+
+
+def test_kernels_compile_without_a_writable_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    from numba.core import caching
+
+    from inference_server.renderers.mesh_warp.raster import compiled
+
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+
+    def twice(x):  # type: ignore[no-untyped-def]
+        return x + x
+
+    assert compiled(twice)(4) == 8

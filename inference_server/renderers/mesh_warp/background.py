@@ -32,17 +32,19 @@ def _odd(pixels: float) -> int:
 
 
 def separate(
-    image: npt.NDArray[np.uint8], matte: Image
+    image: npt.NDArray[np.uint8], matte: Image, things: Image
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Colours of the figure alone, also where the matte mixes in the background; and the rest.
 
     Together they make the picture again: image = matte * figure + (1 - matte) * background.
     Where no figure can explain what is seen (the matte cuts through a thing that it does not
-    know), the thing stays in the background as well, instead of losing a piece.
+    know), the thing stays in the background as well, instead of losing a piece; around the head
+    it is hair, which must not leave a ghost.
 
     Args:
         image: (h, w, 3) RGB.
         matte: (h, w) 0..1.
+        things: (h, w) 0..1: where things may stay.
 
     Returns:
         Figure and background, (h, w, 3) each.
@@ -57,7 +59,7 @@ def separate(
     left_over = picture - alpha * figure - (1 - alpha) * behind
     # small differences are the glow around hair, large ones are things
     t = np.clip((np.abs(left_over).max(2, keepdims=True) - 12) / 24, 0, 1)
-    t = t * t * (3 - 2 * t) * np.clip((0.7 - alpha) / 0.3, 0, 1)
+    t = t * t * (3 - 2 * t) * np.clip((0.7 - alpha) / 0.3, 0, 1) * things[..., None]
     behind = behind + left_over / np.maximum(1 - alpha, 0.3) * t
     return _bytes(figure), _bytes(behind)
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_server.datatypes import FaceCrop, Look, Portrait
+from inference_server.portrait.face_mesh import Fit
 from inference_server.portrait.topology import MOUTH_RIM
 
 from .background import push_pull, separate
@@ -202,7 +203,7 @@ def closed_mouth(scene: Stage, gap_px: float) -> Image:
     return figure
 
 
-def layers(scene: Stage, figure: Image) -> tuple[Image, Image]:
+def layers(scene: Stage, figure: Image, fit: Fit) -> tuple[Image, Image]:
     """Colours of the figure (h + 2 pad, w + 2 pad, 3), and the square (h, w, 3) without it.
 
     `figure` is the wide picture without what the mouth shows.
@@ -212,7 +213,11 @@ def layers(scene: Stage, figure: Image) -> tuple[Image, Image]:
     wide = figure.copy()
     height, width = scene.shape
     inner = wide[scene.pad : scene.pad + height, scene.pad : scene.pad + width]
-    inner[:], background = separate(inner.copy(), scene.matte)
+    y, x = np.mgrid[:height, :width]
+    down = fit.rotation[:2, 1] / fit.scale
+    level = (x - fit.translation[0]) * down[0] + (y - fit.translation[1]) * down[1]
+    below_mouth = np.clip((level - 0.36) / 0.14, 0, 1).astype(np.float32)  # face widths
+    inner[:], background = separate(inner.copy(), scene.matte, below_mouth)
     return wide, background
 
 

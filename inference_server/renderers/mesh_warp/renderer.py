@@ -32,7 +32,7 @@ from .plates import Plates, Stage, closed_mouth, figure_plates, layers, stage
 from .polygons import box_around
 from .pose import Pose, PoseLimits, pose_of
 from .raster import Map, backward_map, compose
-from .restyle import REACH, Medium, Patch
+from .restyle import Medium, Patch
 from .rig import Rig
 
 Array = npt.NDArray[np.float64]
@@ -92,8 +92,8 @@ class MeshWarp:
         palette = Palette.of(scene.image, scene.mesh, face_crop.kind)
         side = max(scene.shape)
         figure = closed_mouth(scene, face_rig.mouth.gap * fit.scale)
-        cut_out, clean = layers(scene, figure)
-        medium = restyle.medium(scene, look)
+        cut_out, clean = layers(scene, figure, fit)
+        medium = restyle.medium(scene, figure, look)
         drawn, frame = None, scene.frame
         if medium is not None:
             drawn, frame = restyle.styled_plates(
@@ -261,20 +261,31 @@ def _compose(seen: Map, plates: Plates, out: Image, corner: tuple[int, int]) -> 
 def _redraw(prepared: Prepared, shape: Shape, canvas: Image, patch: Patch, maps: list[Map]) -> None:
     """Draw a place anew in the prepared medium, from a photo of it, in place."""
     assert prepared.medium is not None
-    reach = 2 * patch.margin + REACH * prepared.medium.scale
+    reach = 2 * patch.margin + prepared.medium.reach
     x0, y0, x1, y1 = box_around(patch.outline, reach, canvas.shape)
     if x1 - x0 < 8 or y1 - y0 < 8:
         return
-    photo = np.empty((y1 - y0, x1 - x0, 4), np.uint8)
+    photo = _seen(maps, prepared.photo, (x0, y0, x1, y1))
+    _paint_features(prepared, shape, photo, (x0, y0))
+    grain = None
+    if prepared.medium.ground is not None:
+        seen = _seen(maps, prepared.medium.ground, (x0, y0, x1, y1))
+        grain = np.ascontiguousarray(seen[..., :3])
+    restyle.blend(canvas, photo, grain, (x0, y0), patch, prepared.medium)
+
+
+def _seen(maps: list[Map], plates: Plates, box: tuple[int, int, int, int]) -> Image:
+    """Part of a frame (h, w, 4), box xyxy px of the square: plates seen through all the maps."""
+    x0, y0, x1, y1 = box
+    part = np.empty((y1 - y0, x1 - x0, 4), np.uint8)
     for seen in maps:
         left, top = (max(a, b) for a, b in zip((x0, y0), seen.corner, strict=True))
         right = min(x1, seen.corner[0] + (seen.x.shape[1] - 1) * seen.step + 1)
         bottom = min(y1, seen.corner[1] + (seen.x.shape[0] - 1) * seen.step + 1)
         if right > left and bottom > top:
-            view = photo[top - y0 : bottom - y0, left - x0 : right - x0]
-            _compose(seen, prepared.photo, view, (left, top))
-    _paint_features(prepared, shape, photo, (x0, y0))
-    restyle.blend(canvas, photo, (x0, y0), patch, prepared.medium)
+            view = part[top - y0 : bottom - y0, left - x0 : right - x0]
+            _compose(seen, plates, view, (left, top))
+    return part
 
 
 def _paint_features(

@@ -18,8 +18,6 @@ from .polygons import box_around, coverage
 
 Image = npt.NDArray[np.uint8]
 
-REACH = 28  # px of a 512 px crop: how far a style looks around a pixel
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Medium:
@@ -29,10 +27,18 @@ class Medium:
     scale: float  # px per pixel of a 512 px crop
     seed: int
     params: Mapping[str, Any]
+    grain: Image | None  # of the whole picture: figure and what is around it, or the frame
+    ground: Plates | None  # the grain, to be seen through the maps of a frame
 
-    def redraw(self, image: Image) -> Image:
-        """An (h, w, 3) picture, or part of it, in this medium."""
-        return self.style.apply(np.ascontiguousarray(image), self.scale, self.seed, self.params)
+    @property
+    def reach(self) -> float:
+        """How far around a pixel the style looks, px."""
+        return self.style.reach * self.scale
+
+    def redraw(self, image: Image, grain: Image | None) -> Image:
+        """An (h, w, 3) picture, or part of it, on its part of the grain."""
+        params = self.params if grain is None else {**self.params, "grain": grain}
+        return self.style.apply(np.ascontiguousarray(image), self.scale, self.seed, params)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +50,11 @@ class Patch:
     amount: float  # 0..1
 
 
-def medium(scene: Stage, look: Look) -> Medium | None:
-    """The medium that a look asks for; None when the picture stays as it is."""
+def medium(scene: Stage, figure: Image, look: Look) -> Medium | None:
+    """The medium that a look asks for; None when the picture stays as it is.
+
+    `figure` is the scene's wide picture without what the mouth shows.
+    """
     if look.style == "photo":
         return None
     style: Style = load(STYLES, look.style)
@@ -53,8 +62,38 @@ def medium(scene: Stage, look: Look) -> Medium | None:
     corner = np.array(scene.corner)
     low, high = scene.mesh[:, :2].min(0) + corner, scene.mesh[:, :2].max(0) + corner
     face = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-    tuned = style.tuning(scene.frame, scale, face)
-    return Medium(style, scale, look.seed, {**look.params, **tuned})
+    params = {**look.params, **style.tuning(scene.frame, scale, face)}
+    grain = style.grain(_whole(scene, figure), scale, look.seed, params)
+    ground = None
+    if grain is not None:
+        around = _around(scene, grain)
+        ground = figure_plates(scene, around, _inside(scene, around), opaque=True, crisp=True)
+    return Medium(style, scale, look.seed, params, grain, ground)
+
+
+def _whole(scene: Stage, figure: Image) -> Image:
+    """All that is drawn at once: the figure and its surroundings, or the frame that it is in."""
+    if scene.frame.shape[:2] == scene.shape:
+        return figure
+    (x0, y0), (height, width) = scene.corner, scene.shape
+    closed = scene.frame.copy()
+    closed[y0 : y0 + height, x0 : x0 + width] = _inside(scene, figure)
+    return closed
+
+
+def _inside(scene: Stage, wide: Image) -> Image:
+    """The square (h, w, 3) of a wide picture."""
+    height, width = scene.shape
+    return wide[scene.pad : scene.pad + height, scene.pad : scene.pad + width]
+
+
+def _around(scene: Stage, whole: Image) -> Image:
+    """The wide picture (h + 2 pad, w + 2 pad, 3) of `_whole`, redrawn."""
+    if scene.frame.shape[:2] == scene.shape:
+        return whole
+    pad, (x0, y0), (height, width) = scene.pad, scene.corner, scene.wide.shape[:2]
+    bordered = cv2.copyMakeBorder(whole, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
+    return np.ascontiguousarray(bordered[y0 : y0 + height, x0 : x0 + width])
 
 
 def styled_plates(
@@ -65,34 +104,33 @@ def styled_plates(
     `figure` is the scene's wide picture without what the mouth shows, `clean` the square (h, w, 3)
     without the figure.
     """
-    background = drawing.redraw(clean)
-    if scene.frame.shape[:2] == scene.shape:
-        wide = drawing.redraw(figure)
-        height, width = scene.shape
-        frame = wide[scene.pad : scene.pad + height, scene.pad : scene.pad + width]
-    else:
-        pad, (x0, y0) = scene.pad, scene.corner
-        height, width = scene.shape
-        closed = scene.frame.copy()
-        closed[y0 : y0 + height, x0 : x0 + width] = figure[pad : pad + height, pad : pad + width]
-        frame = drawing.redraw(closed)
-        bordered = cv2.copyMakeBorder(frame, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
-        height, width = scene.wide.shape[:2]
-        wide = bordered[y0 : y0 + height, x0 : x0 + width]
+    whole = drawing.redraw(_whole(scene, figure), drawing.grain)
+    under = None
+    if drawing.grain is not None:
+        under = np.ascontiguousarray(_inside(scene, _around(scene, drawing.grain)))
+    background = drawing.redraw(clean, under)
+    wide = _around(scene, whole)
+    frame = _inside(scene, whole) if scene.frame.shape[:2] == scene.shape else whole
     return figure_plates(scene, wide, background, opaque, crisp=True), frame
 
 
 def blend(
-    canvas: Image, photo: Image, corner: tuple[int, int], patch: Patch, drawing: Medium
+    canvas: Image,
+    photo: Image,
+    grain: Image | None,
+    corner: tuple[int, int],
+    patch: Patch,
+    drawing: Medium,
 ) -> None:
     """Draw a patch of the photo anew and blend it into the drawn canvas, in place.
 
     Args:
         canvas: (h, w, 4) the whole square, drawn; only colours change.
         photo: (a, b, 4) part of the same frame, not drawn.
+        grain: (a, b, 3) the grain under it.
         corner: x, y of that part in the square.
     """
-    drawn = drawing.redraw(photo[..., :3])
+    drawn = drawing.redraw(photo[..., :3], grain)
     x0, y0, x1, y1 = box_around(patch.outline - corner, 2 * patch.margin + 2, photo.shape)
     mask = coverage(patch.outline - corner - [x0, y0], (y1 - y0, x1 - x0))
     reach = max(1, int(patch.margin)) * 2 + 1
