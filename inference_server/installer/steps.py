@@ -138,6 +138,8 @@ class Installer:
             *place.home.glob("tmp*"),
         ]
         made += place.home.glob("blender-*-root")  # the window tests' Debian
+        if record and record.dev:
+            made.append(ROOT / "animate_portrait.egg-info")
         for folder in made:
             if folder.exists():
                 remove_tree(folder)
