@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +55,7 @@ class Fit:
 
 
 @lru_cache(maxsize=1)
-def _stored() -> dict[str, npt.NDArray[np.generic]]:
+def _stored() -> dict[str, npt.NDArray[Any]]:
     arrays = load_file(TEMPLATE_FILE)
     for array in arrays.values():
         array.setflags(write=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -83,7 +82,6 @@ def build(
         sheet: True: there is no figure apart from the background, so motion fades out around
             the head instead of reaching the shoulders.
     """
-    side = max(shape)
     oval = np.asarray(mesh, np.float64)[list(FACE_OVAL), :2]
     grid = _hexagonal_grid(shape, oval)
     points = np.concatenate([oval, grid])
@@ -109,7 +107,6 @@ def build(
     follow = coo_matrix((loose.ravel(), (rows, near.ravel())), shape=(len(grid), len(FACE_OVAL)))
     fine = subdivide(faces, len(rest), [MOUTH_RIM, EYE_RIGHT_RIM, EYE_LEFT_RIM])
     rest_refined = fine.midpoint @ rest
-    assert side > 0
     return HeadMesh(
         rest=rest,
         pose_weights=np.concatenate([np.ones(N_MESH), pose_weights]) * hold,
@@ -132,10 +129,7 @@ def _smoothstep(x: Array, low: float, high: float) -> Array:
 def _signed_distance(points: Array, polygon: Array) -> Array:
     """Distance of points (k, 2) to a polygon (p, 2) in px; > 0 inside."""
     contour = polygon.astype(np.float32).reshape(-1, 1, 2)
-    measure: Callable[[Array], float] = lambda p: cv2.pointPolygonTest(  # noqa: E731
-        contour, (float(p[0]), float(p[1])), True
-    )
-    return np.array([measure(point) for point in points])
+    return np.array([cv2.pointPolygonTest(contour, (float(x), float(y)), True) for x, y in points])
 
 
 def _hexagonal_grid(shape: tuple[int, int], oval: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -190,12 +190,11 @@ def shape_of(prepared: Prepared, motion: Motion, frame: int) -> Shape:
     )
 
 
-def _gaze(gaze: npt.NDArray[np.float32], weight: object) -> tuple[Array, Array]:
+def _gaze(gaze: npt.NDArray[np.float32], weight: Callable[[str], float]) -> tuple[Array, Array]:
     """Where the right and the left eye look, deg: Motion.gaze, else the eyeLook weights."""
     if gaze.any():
         both = gaze.astype(np.float64)
         return both, both
-    assert callable(weight)
     right = [
         _LOOK_X_DEG * (weight("eyeLookInRight") - weight("eyeLookOutRight")),
         _LOOK_Y_DEG * (weight("eyeLookUpRight") - weight("eyeLookDownRight")),
