@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ JOB_TIMEOUT_S = 90  # the first job of all loads the packages and reads the port
 BAR_BLUE = (71, 114, 179)  # of a progress bar in Blender's default theme
 _JOBS = """
 answer = [
-    {"state": j.state.value, "stage": j.stage, "done": j.done, "total": j.total,
+    {"id": j.id, "state": j.state.value, "stage": j.stage, "done": j.done, "total": j.total,
      "message": j.message, "hint": j.hint}
     for j in ours("jobs").JOBS.list
 ]
@@ -34,6 +35,7 @@ answer = [
 class Job:
     """A job as the panel shows it."""
 
+    id: int
     state: str
     stage: str
     done: int
@@ -76,6 +78,20 @@ bpy.ops.wm.save_as_mainfile(filepath="{self.file}")
     def jobs(self) -> list[Job]:
         """All jobs that the panel lists, oldest first."""
         return [Job(**fields) for fields in self.blender.ask(_JOBS)]
+
+    def start(self, button: str) -> None:
+        """Clicks a button and sees that it has started a job."""
+        before = [job.id for job in self.jobs()]
+        self._leave_messages()
+        self.blender.click(button)
+        self.blender.wait(lambda: [j for j in self.jobs() if j.id not in before], "a new job")
+
+    def _leave_messages(self) -> None:
+        """A message about an earlier job lies under the pointer until that has moved well away."""
+        left, top, right, bottom = self.blender.ask("box('WINDOW')")
+        for share in (0.6, 0.9, 0.6):
+            self.blender.desktop.move((left + right) / 2, top + share * (bottom - top))
+            time.sleep(0.15)
 
     def wait_for_drawing(self) -> Job:
         """Waits until the newest job has drawn some frames."""
