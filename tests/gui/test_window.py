@@ -151,6 +151,7 @@ def test_edited_key_draws_one_frame(shot: Artist, screenshots: Path) -> None:
     shot.type_value("lip_open", 1)
     shot.blender.wait(lambda: shot.keys("lip_open")[frame][:2] == [1 + frame, 1.0], "a key")
     shot.blender.wait(lambda: shot.dirty() == 1, "one frame to draw")
+    time.sleep(0.5)  # the last redraw of the panel, for the picture's sake
     shot.blender.desktop.save(screenshots / "3_edited.png")
 
     shot.start("animportrait.render_edits")
