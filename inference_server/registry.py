@@ -81,10 +81,16 @@ class Style(Protocol):
     params (`{**params, **style.tuning(image, scale, face)}`) makes `apply` on a part of that
     picture, or on the same picture in motion, agree with `apply` on the whole near the part's
     centre. Without it `apply` measures the pixels that it is given.
+
+    What lies on the surface (tooth of the paper, hatching, relief of the brush) is the `grain`:
+    drawn once for the whole picture and then moved with it, so that it is locked to the face. Its
+    part (H, W, 3) under the pixels of `image` goes to `apply` as params["grain"]; without it
+    `apply` takes the grain of the pixels that it is given.
     """
 
     name: str
     version: str  # part of every frame key: change it when pixels change
+    reach: int  # px of a 512 px crop: how far around a pixel `apply` looks
 
     def tuning(
         self,
@@ -95,6 +101,15 @@ class Style(Protocol):
         """What `apply` must know about the whole (H, W, 3) uint8 RGB picture.
 
         `face` is the box xyxy in px around the face mesh; None takes the middle of the picture.
+        """
+        ...
+
+    def grain(
+        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
+    ) -> npt.NDArray[np.uint8] | None:
+        """What stays on the surface while the picture moves, (H, W, 3) uint8; None: nothing.
+
+        What the values mean is the style's own affair, but they may be interpolated.
         """
         ...
 
@@ -125,6 +140,10 @@ RENDERERS = (
 STYLES = (
     Entry("photo", "Photo", ".styles.photo", "Photo"),
     Entry("ink", "Ink", ".styles.ink", "Ink", ("cv2", "numba")),
+    Entry("pencil", "Pencil", ".styles.pencil", "Pencil", ("cv2", "numba")),
+    Entry("cartoon", "Cartoon", ".styles.cartoon", "Cartoon", ("cv2", "numba")),
+    Entry("oil", "Oil", ".styles.oil", "Oil", ("cv2", "numba")),
+    Entry("watercolour", "Watercolour", ".styles.watercolour", "Watercolour", ("cv2", "numba")),
 )
 MOTION_SOURCES = (Entry("rules", "Rules (any language)", ".speech.rules", "Rules"),)
 DETECTORS = (

@@ -52,6 +52,23 @@ def tangents(sigma: float, *fields: Field) -> tuple[Field, Field]:
 
     The structure tensors of the fields are added (Di Zenzo 1986).
     """
+    tx, ty, _ = _minor_axes(*_structure(sigma, fields))
+    return tx, ty
+
+
+def flow(sigma: float, wide_sigma: float, share: float, field: Field) -> tuple[Field, Field, Field]:
+    """Unit vectors (x, y) along the lines of a field and their anisotropy, 0..1.
+
+    Where nothing runs within `sigma` px, what runs within `wide_sigma` px decides: its structure
+    is added with the weight `share`.
+    """
+    near = _structure(sigma, (field,))
+    far = [resized(blur(shrunk_half(part), wide_sigma / 2), field.shape) for part in near]
+    return _minor_axes(*(a + np.float32(share) * b for a, b in zip(near, far, strict=True)))
+
+
+def _structure(sigma: float, fields: tuple[Field, ...]) -> tuple[Field, Field, Field]:
+    """The smoothed structure tensor: xx, xy, yy."""
     xx, xy, yy = (np.zeros_like(fields[0]) for _ in range(3))
     for field in fields:
         dx = cv2.Scharr(field, cv2.CV_32F, 1, 0, scale=1 / 32)
@@ -59,15 +76,19 @@ def tangents(sigma: float, *fields: Field) -> tuple[Field, Field]:
         xx += dx * dx
         xy += dx * dy
         yy += dy * dy
-    return _minor_axes(blur(xx, sigma), blur(xy, sigma), blur(yy, sigma))
+    return blur(xx, sigma), blur(xy, sigma), blur(yy, sigma)
 
 
 @nb.njit(cache=True, nogil=True)
-def _minor_axes(xx: Field, xy: Field, yy: Field) -> tuple[Field, Field]:
-    """Eigenvectors of the smaller eigenvalue of each tensor; (0, 1) where there is no direction."""
+def _minor_axes(xx: Field, xy: Field, yy: Field) -> tuple[Field, Field, Field]:
+    """Eigenvectors of the smaller eigenvalue of each tensor, (0, 1) where there is no direction.
+
+    Third: the difference of the eigenvalues over their sum.
+    """
     height, width = xx.shape
     tx = np.empty_like(xx)
     ty = np.empty_like(xx)
+    anisotropy = np.empty_like(xx)
     for y in range(height):
         for x in range(width):
             half = 0.5 * (xx[y, x] - yy[y, x])
@@ -82,7 +103,8 @@ def _minor_axes(xx: Field, xy: Field, yy: Field) -> tuple[Field, Field]:
                 tx[y, x], ty[y, x] = vx / length, vy / length
             else:
                 tx[y, x], ty[y, x] = 0.0, 1.0
-    return tx, ty
+            anisotropy[y, x] = 2 * root / (xx[y, x] + yy[y, x] + 1e-9)
+    return tx, ty, anisotropy
 
 
 @nb.njit(cache=True, nogil=True, inline="always")

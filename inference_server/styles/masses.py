@@ -9,13 +9,7 @@ import numpy.typing as npt
 from .line_filters import Field, blur, resized, smoothstep
 
 # lengths are px of a 512 px crop; tones are levelled: 0 is black, 1 the tone of lit skin
-SOFT = 1.5  # blur before tones are measured
 FINE = 0.7  # blur before tones are compared
-_SKIN_SHARE = 60  # percentile of the face that is lit skin: above brows, eyes, beard and fringe
-_EYES_SHARE = 1  # percentile of the face that is pupils, lashes or nostrils
-_EYES_TONE = 0.2  # a paler picture is stretched until its eyes are this dark ...
-_MOST_BLACK = 0.75  # ... but no tone above this share of the skin's becomes black
-_LEAST_RANGE = 0.05  # between black and skin, of full white: no noise from a black picture
 _DARKS = np.arange(0.22, 0.391, 0.01)  # candidates for black; hair and shadow lie around them
 _USUAL_DARK = 0.36
 _FLATNESS, _TONE_WIDTH, _PULL = 0.04, 0.025, 0.15  # how the candidates are weighed
@@ -30,13 +24,6 @@ _LEAST_BLACK, _LEAST_WHITE = 1.7, 4.2  # sum of tone over a kept patch, px^2
 _SHALLOW, _DEEP = 0.07, 0.08  # a kept patch must somewhere be this much past the threshold
 _SPECK_INK, _SPECK_AREA = 0.15, 9.0  # dots with less px^2 than this are dirt
 _EDGE = 0.0055  # tone per px: a softer edge than this stays soft
-
-
-def levels(tone: Field, inside: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Which tones, 0..1, count as black and as lit skin; `inside` marks the face."""
-    eyes, skin = np.percentile(tone[inside], (_EYES_SHARE, _SKIN_SHARE))
-    black = np.clip((eyes - _EYES_TONE * skin) / (1 - _EYES_TONE), 0, _MOST_BLACK * skin)
-    return float(black), float(max(skin, black + _LEAST_RANGE))
 
 
 def dark_tone(tone: Field, detail: float) -> float:

@@ -14,6 +14,7 @@ class Photo:
 
     name = "photo"
     version = "1"
+    reach = 0
 
     def tuning(
         self,
@@ -23,6 +24,11 @@ class Photo:
     ) -> Mapping[str, Any]:
         """Nothing to measure."""
         return {}
+
+    def grain(
+        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
+    ) -> None:
+        """A photo lies on nothing."""
 
     def apply(
         self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]

@@ -1,0 +1,159 @@
+"""Contours: where a hand would draw lines, and the lines themselves.
+
+Lines are ridges of a flow-based difference of Gaussians of log luminance, joined into strokes and
+drawn as capsules, so that they stay crisp at any frame size. All lengths are px of a 512 px crop
+unless said otherwise. Constants were tuned by eye on photographs, paintings, cartoons and
+drawings, at 512 and 1024.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from . import strokes, tones
+from .line_filters import (
+    Field,
+    blur,
+    dog_across,
+    resized,
+    shrunk_half,
+    smooth_along,
+    smoothstep,
+    tangents,
+)
+from .tones import LINE_WEIGHTS, mixed
+
+MOST_DETAIL = 1.5  # contours are looked for at no more px than this per px of a 512 px crop
+REACH = 28  # how far around a pixel they depend on the picture
+
+_LOG_FLOOR = 0.11  # added before the logarithm: hides the noise of deep shadows
+_GRAIN = 0.9  # blur before lines are looked for
+_SIGMA = 1.0  # of the fine lines, beyond that blur
+_TENSOR_SIGMA = 2.4  # of the structure tensor
+_FLOW_SIGMA = 3.2  # smoothing along a line
+_COARSE_SIGMA = 2.6  # of soft contours: jaws and noses without an edge
+_COARSE_GAIN, _COLOUR_GAIN = 1.85, 1.1  # of soft contours in luminance and in colour
+
+_CONTRAST_SHARE = 95  # percentile of the response in the face that decides what counts as a line
+_CONTRAST_GAIN, _MIN_HIGH, _MAX_HIGH = 1.15, 0.018, 0.05  # log units
+_SEED = 0.45  # a stroke must somewhere be this strong, full = 1
+_THINNEST = 0.2  # width at the faintest end of a stroke over that of a full line
+
+
+@dataclass(frozen=True, slots=True)
+class Nib:
+    """How the response along a ridge becomes a pen line; responses over that of a full line."""
+
+    fade: float  # response where a line ends
+    full: float  # response where it reaches its full width
+    length: float  # shortest full line that is drawn; weaker ones must be longer
+    radius: float  # half of the full width
+
+
+def measured(
+    image: npt.NDArray[np.uint8], scale: float, face: tones.Box | None
+) -> tuple[Mapping[str, float], Field]:
+    """What `find` must know about the whole picture, and its levelled tone in analysis px.
+
+    Returns:
+        tone_black, tone_skin: tones of black and of lit skin, 0..1;
+        full_line: response of a full line, log units.
+    """
+    factor = tones.factor(scale, MOST_DETAIL)
+    detail = scale * factor
+    picture = tones.analysed(image, factor)
+    inside = tones.oval(picture.shape[:2], tones.scaled_box(image, factor, face))
+    tone = blur(mixed(picture, tones.TONE_WEIGHTS), tones.SOFT * detail)
+    black, skin = tones.levels(tone, inside)
+    tone = (tone - np.float32(black)) / np.float32(skin - black)
+    lines = _line_picture(tones.levelled(picture, black, skin), detail)
+    tx, ty = tangents(_TENSOR_SIGMA * detail, lines)
+    response = dog_across(lines, tx, ty, _SIGMA * detail)
+    contrast = np.percentile(response[inside], _CONTRAST_SHARE)
+    full = float(np.clip(_CONTRAST_GAIN * contrast, _MIN_HIGH, _MAX_HIGH))
+    return {"tone_black": black, "tone_skin": skin, "full_line": full}, tone
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contours:
+    """Where lines may run; all (h, w)."""
+
+    response: Field  # > 0 on dark lines, < 0 on bright ones, log units
+    tx: Field  # unit tangents
+    ty: Field
+
+
+def find(picture: Field, tone: Field, detail: float, full: float) -> tuple[Contours, Field]:
+    """Contours of a levelled picture (h, w, 3), and `tone` (h, w) smoothed along them.
+
+    `full` is the response of a full line.
+    """
+    lines = _line_picture(picture, detail)
+    tx, ty = tangents(_TENSOR_SIGMA * detail, lines)
+    response = dog_across(lines, tx, ty, _SIGMA * detail)
+    response, flowing = smooth_along(_FLOW_SIGMA * detail, tx, ty, response, tone)
+    response = _with_soft_contours(response, lines, picture, detail, full)
+    return Contours(response, tx, ty), flowing
+
+
+def _line_picture(picture: Field, detail: float) -> Field:
+    """Log luminance, softened so that grain and cracks do not draw lines."""
+    luminance = blur(mixed(picture, LINE_WEIGHTS), _GRAIN * detail)
+    return np.log(luminance + np.float32(_LOG_FLOOR))
+
+
+def _with_soft_contours(
+    response: Field, lines: Field, picture: Field, detail: float, full: float
+) -> Field:
+    """Add contours that have no sharp edge or that only colour shows, where no fine line runs.
+
+    They are found at half size. Colour counts as log(green + blue) - log(red), so that skin and
+    lips carry the line where they meet a background of the same luminance.
+    """
+    half = shrunk_half(lines)
+    red, green, blue = cv2.split(shrunk_half(picture))
+    floor = np.float32(0.2)  # hides chroma noise of deep shadows
+    colour = np.log(np.float32(0.5) * (green + blue) + floor) - np.log(red + floor)
+    tx, ty = tangents(_TENSOR_SIGMA / 2 * 1.6 * detail, half, colour)
+    soft, sigma = 0.6 * detail, _COARSE_SIGMA / 2 * detail
+    contour = _COARSE_GAIN * dog_across(blur(half, soft), tx, ty, sigma)
+    tint = _COLOUR_GAIN * dog_across(blur(colour, soft), tx, ty, sigma)
+    (contour,) = smooth_along(_FLOW_SIGMA * detail, tx, ty, np.maximum(contour, tint))
+    # no echo beside a fine line: the coarse response reaches about 7 px
+    side = 2 * round(4 * detail) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    near = blur(np.asarray(cv2.dilate(shrunk_half(np.abs(response)), disc), np.float32), detail)
+    contour *= 1 - smoothstep(near, 0.3 * full, 0.7 * full)
+    contour = resized(contour, response.shape)
+    return np.where(contour > 0, np.maximum(response, contour), response)
+
+
+def draw(
+    cover: Field, found: strokes.Strokes, nib: Nib, full: float, detail: float, pen: float
+) -> None:
+    """Draw the strokes that are long and strong enough into `cover`.
+
+    Args:
+        cover: coverage 0..1, changed in place.
+        found: strokes in analysis px.
+        nib: how response becomes width.
+        full: response of a full line, log units.
+        detail: analysis px per px of a 512 px crop.
+        pen: px of `cover` per px of a 512 px crop, for widths.
+    """
+    strength = (found.height / np.float32(full) - nib.fade) / (nib.full - nib.fade)
+    length = strokes.total(found, np.minimum(strength, 1.5))
+    keep = smoothstep(length, nib.length * detail, 1.1 * nib.length * detail)
+    keep *= smoothstep(strokes.highest(found, strength), _SEED, 1.1 * _SEED)
+    width = _THINNEST + (1 - _THINNEST) * np.sqrt(np.clip(strength, 0, 1))
+    width *= keep[found.stroke]
+    width = strokes.smoothed(width[:, None].astype(np.float32), found.joints, 6)[:, 0]
+    points = strokes.smoothed(found.points, found.joints, 8)
+    zoom = (np.array(cover.shape[::-1]) / found.shape[::-1]).astype(np.float32)
+    points = (points + np.float32(0.5)) * zoom - np.float32(0.5)
+    strokes.draw(cover, points, width * np.float32(nib.radius * pen), found.joints)
