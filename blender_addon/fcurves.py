@@ -6,6 +6,7 @@ a slot, and 5.0 has only that.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import bpy
@@ -157,11 +158,11 @@ def _mark(points: Any, first: int) -> None:
         "handle_right_type": "AUTO_CLAMPED",
     }
     for name, identifier in settings.items():
-        numbers = _get(points, name, np.int32)
+        numbers = _get(points, name, np.int32) if first else np.empty(len(points), np.int32)
         numbers[first:] = _value(name, identifier)
         points.foreach_set(name, numbers)
     for name in ("select_control_point", "select_left_handle", "select_right_handle"):
-        flags = _get(points, name, np.bool_)
+        flags = _get(points, name, np.bool_) if first else np.empty(len(points), np.bool_)
         flags[first:] = False
         points.foreach_set(name, flags)
 
@@ -172,6 +173,7 @@ def _get(points: Any, name: str, dtype: type) -> npt.NDArray[Any]:
     return array
 
 
+@functools.cache
 def _items(name: str) -> dict[str, int]:
     items = bpy.types.Keyframe.bl_rna.properties[name].enum_items
     return {item.identifier: item.value for item in items}

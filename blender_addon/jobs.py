@@ -17,11 +17,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+import bpy
+
 from . import client, props, results, takes
 from .orders import Order
 from .strips import CannotUse
 
-BUDGET_S = 0.008  # of work in one tick; together with the last slice it must stay below 16 ms
+BUDGET_S = 0.005  # of work in one tick; with the last slice it must stay below 16 ms
+BRIEF_FRAMES = 3000
+APPLY_ATTEMPTS = 3
 CANCEL_GRACE_S = 5.0
 HELLO_TIMEOUT_S = 60.0  # a cold disk and a virus scanner
 _SHOWN_FINISHED = 4
@@ -104,15 +108,20 @@ class Jobs:
         self.list: list[Job] = []
         self.launch: Callable[[], Launch] = _no_launch  # set by prefs.py; raises CannotUse
         self.idle_s: Callable[[], float] = lambda: 0.0  # set by prefs.py
-        self.longest_tick_s = 0.0  # since `reset_measure`
+        self.longest_tick_s = 0.0  # since `reset_measure`, on the wall
+        self.longest_tick_cpu_s = 0.0  # all threads of Blender; other programs do not count
+        self.longest_undo_s = 0.0  # Blender's own work for one undo step; it cannot be sliced
         self._numbers = itertools.count(1)
         self._server: client.Server | None = None
         self._launched: Launch | None = None
         self._greeted = False
+        self._served = False  # this server has done something before
         self._used_at = 0.0
         self._loaded: queue.SimpleQueue[tuple[int, results.Loaded | str]] = queue.SimpleQueue()
         self._result: results.Loaded | None = None
         self._applying: Iterator[None] | None = None
+        self._attempts = 0
+        self._undo_message = ""  # the result is on the timeline, the step is still to be made
 
     @property
     def current(self) -> Job | None:
@@ -126,8 +135,18 @@ class Jobs:
 
     @property
     def applying(self) -> bool:
-        """True while a result is being put onto the timeline: no one should interfere."""
+        """True while a result is being put onto the timeline."""
         return self._applying is not None
+
+    @property
+    def applying_briefly(self) -> bool:
+        """True while that takes less than a second: the artist's clicks can wait so long.
+
+        With more frames Blender's own way of adding them takes seconds. The artist may go on
+        meanwhile; should the half-made strip be undone, it is made again.
+        """
+        result = self._result
+        return self.applying and result is not None and result.take.n_frames <= BRIEF_FRAMES
 
     def add(self, order: Order | None) -> Job:
         """Puts a job at the end of the queue."""
@@ -143,6 +162,12 @@ class Jobs:
         orders = [job.order for job in self.list if not job.ended and job.order is not None]
         return any(order.scene == scene and order.strip == strip for order in orders)
 
+    @property
+    def shot_ids(self) -> set[str]:
+        """The shots that are not on the timeline yet."""
+        orders = [job.order for job in self.list if not job.ended]
+        return {order.record.shot_id for order in orders if order is not None and not order.strip}
+
     def cancel(self, job: Job) -> None:
         """Stops a job; a running one ends when the server says so, after 5 s at the latest."""
         if job.state == State.QUEUED or (job.state == State.RUNNING and job.request is None):
@@ -156,18 +181,21 @@ class Jobs:
         for job in self.list:
             if not job.ended:
                 job.end(State.CANCELLED, "Cancelled")
-        self._applying = None
+        self._applying, self._undo_message = None, ""
         if self._server is not None:
             self._server.kill()
             self._server = None
 
     def reset_measure(self) -> None:
         """Begins to look for the longest tick anew."""
-        self.longest_tick_s = 0.0
+        self.longest_tick_s = self.longest_tick_cpu_s = self.longest_undo_s = 0.0
 
     def tick(self) -> None:
         """A few milliseconds of whatever has to be done; called on the main thread only."""
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
+        if self._undo_message:
+            self._push_undo()
+            return
         deadline = began + BUDGET_S
         self._drain(deadline)
         self._look_at_the_clock()
@@ -176,6 +204,7 @@ class Jobs:
         elif self.current is None:
             self._next()
         self.longest_tick_s = max(self.longest_tick_s, time.perf_counter() - began)
+        self.longest_tick_cpu_s = max(self.longest_tick_cpu_s, time.process_time() - cpu)
 
     def wait(self, job: Job) -> None:
         """Ticks until a job has ended; for scripts."""
@@ -226,7 +255,7 @@ class Jobs:
             self._server = None
         if self._server is None:
             self._server = client.Server(launch.command, launch.env, launch.log_path)
-            self._launched, self._greeted = launch, False
+            self._launched, self._greeted, self._served = launch, False, False
             self._server.start()
 
     def _send(self, job: Job) -> None:
@@ -281,7 +310,7 @@ class Jobs:
             return
         if job.state == State.CANCELLING:
             job.end(State.CANCELLED, "Cancelled")
-        elif message.expected and not job.restarted:  # it ended for idleness as we wrote to it
+        elif self._served and job.stage == "start" and not job.restarted:  # ended between two jobs
             job.restarted, job.state = True, State.QUEUED
         else:
             job.end(State.FAILED, message.message, message.hint)
@@ -298,6 +327,7 @@ class Jobs:
             self._server = None
 
     def _answered(self, job: Job, message: client.Answer) -> None:
+        self._served = True
         if job.state == State.CANCELLING:
             job.end(State.CANCELLED, "Cancelled")
         elif job.order is None:
@@ -325,7 +355,7 @@ class Jobs:
             return
         if job.order is None:
             raise AssertionError("a server test loads nothing")
-        job.state, self._result = State.APPLYING, loaded
+        job.state, self._result, self._attempts = State.APPLYING, loaded, 0
         self._applying = results.apply(job.order, loaded)
 
     def _apply(self, deadline: float) -> None:
@@ -337,14 +367,37 @@ class Jobs:
             while time.perf_counter() < deadline:
                 next(self._applying)
         except StopIteration:
-            self._applying = None
-            take = self._result.take
-            job.notes.extend(text for text in take.warnings if text not in job.notes)
-            job.end(State.DONE, f"{take.n_frames} frames, {take.rendered} of them drawn")
+            kind = job.order.kind if job.order is not None else ""
+            self._undo_message = "Render Edits" if kind == "edits" else "Animate Portrait"
         except CannotUse as failure:
-            self._applying = None
-            text = f"{failure} The frames are in {self._result.take.folder}."
-            job.end(State.FAILED, text)
+            self._lost(job, self._result, str(failure))
+
+    def _push_undo(self) -> None:
+        """One step for strip, keys and landmarks together, in a tick of its own."""
+        job, loaded, message = self.current, self._result, self._undo_message
+        self._undo_message = ""
+        if job is None or job.order is None or loaded is None:
+            return
+        if not results.is_there(job.order, loaded.take):
+            self._lost(job, loaded, "The strip is gone.")
+            return
+        began = time.perf_counter()
+        bpy.ops.ed.undo_push(message=message)
+        self.longest_undo_s = max(self.longest_undo_s, time.perf_counter() - began)
+        self._applying, self._result = None, None
+        take = loaded.take
+        job.notes.extend(text for text in take.warnings if text not in job.notes)
+        job.end(State.DONE, f"{take.n_frames} frames, {take.rendered} of them drawn")
+
+    def _lost(self, job: Job, loaded: results.Loaded, reason: str) -> None:
+        """The half-made result was undone or deleted: a new strip is made again."""
+        self._attempts += 1
+        if job.order is not None and not job.order.strip and self._attempts < APPLY_ATTEMPTS:
+            self._applying = results.apply(job.order, loaded)
+            return
+        self._applying = None
+        text = f"{reason} The frames are in {loaded.take.folder}."
+        job.end(State.FAILED, text)
 
     def _look_at_the_clock(self) -> None:
         job = self.current

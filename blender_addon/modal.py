@@ -1,4 +1,4 @@
-"""Keeps the queue of jobs moving in a window, and ends it when Blender goes on to something else."""
+"""Keeps the queue of jobs moving in a window, and ends it when Blender goes on."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ class ANIMPORTRAIT_OT_run_jobs(bpy.types.Operator):
                 self._finish(context)
                 return {"FINISHED"}
             self._set_timer(context, APPLY_PERIOD_S if JOBS.applying else TIMER_PERIOD_S)
-        return {"RUNNING_MODAL"} if JOBS.applying else {"PASS_THROUGH"}
+        return {"RUNNING_MODAL"} if JOBS.applying_briefly else {"PASS_THROUGH"}
 
     def cancel(self, context: Any) -> None:
         """Blender ends us: the window closes, another file is loaded, quit."""

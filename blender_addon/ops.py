@@ -67,7 +67,7 @@ class ANIMPORTRAIT_OT_animate(_Draws, bpy.types.Operator):
         return not reason
 
     def _order(self, context: Any) -> orders.Order:
-        return orders.animate(strips.sequencer_scene(context))
+        return orders.animate(strips.sequencer_scene(context), JOBS.shot_ids)
 
 
 class ANIMPORTRAIT_OT_render_edits(_Draws, bpy.types.Operator):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -99,8 +100,12 @@ def flaw(scene: Any | None) -> str:
     return ""
 
 
-def animate(scene: Any) -> Order:
+def animate(scene: Any, taken: Set[str] = frozenset()) -> Order:
     """The order for the Animate button: a new shot, or the active one from scratch.
+
+    Args:
+        scene: of the sequencer.
+        taken: ids of shots that are still in the queue.
 
     Raises:
         CannotUse: a file is missing, the sound is retimed, ...
@@ -119,7 +124,7 @@ def animate(scene: Any) -> Order:
         return _again(shot, kept, portrait, look)
     heard = strips.sound_range(sound)
     _refuse_retimed(sound)
-    shot_id = _shot_id(portrait, sound, heard.start_s, shot)
+    shot_id = _shot_id(portrait, sound, heard.start_s, shot, taken)
     folder = shot_folder(shot_id)
     fps = strips.scene_fps(scene)
     record = shots.Record(
@@ -273,10 +278,10 @@ def _same_speech(kept: shots.Record, now: shots.Record) -> bool:
 
 def _refuse_retimed(sound: Any) -> None:
     if strips.is_retimed(sound):
-        raise CannotUse(
-            f'The sound "{sound.name}" is retimed, so its lips would not fit. Remove the retiming, '
-            "or mix it down to a new sound file and use that."
-        )
+        text = f'The sound "{sound.name}" is retimed, so the lips would not fit.'
+        if not hasattr(sound, "retiming_keys"):  # 4.2 and 4.3
+            text += " Or the frame rate was changed: Strip > Reload Strips and Adjust Length."
+        raise CannotUse(f"{text} Remove the retiming, or mix it down to a new sound file.")
 
 
 def _audio_file(sound: Any, folder: Path) -> Path:
@@ -303,23 +308,26 @@ def _audio_file(sound: Any, folder: Path) -> Path:
     return target
 
 
-def _shot_id(portrait: Path, sound: Any, start_s: Fraction, shot: Any | None) -> str:
+def _shot_id(
+    portrait: Path, sound: Any, start_s: Fraction, shot: Any | None, taken: Set[str]
+) -> str:
     """A name for the shot's folder, the same when the same shot is made again."""
     kept = shots.record(shot) if shot is not None else None
     if kept is not None:
         return _own_id(kept.shot_id, shot)
     stem = re.sub(r"[^A-Za-z0-9]+", "-", portrait.stem).strip("-")[:24] or "portrait"
     facts = f"{portrait}|{sound.sound.filepath}|{float(start_s)}"
-    return _own_id(f"{stem}-{hashlib.sha256(facts.encode()).hexdigest()[:6]}", shot)
+    return _own_id(f"{stem}-{hashlib.sha256(facts.encode()).hexdigest()[:6]}", shot, taken)
 
 
-def _own_id(shot_id: str, shot: Any | None) -> str:
+def _own_id(shot_id: str, shot: Any | None, taken: Set[str] = frozenset()) -> str:
     """The id, or one with a new number when another strip has it: copies are shots of their own."""
     others = {
         record.shot_id
         for strip in shots.all_shots()
         if strip != shot and (record := shots.record(strip)) is not None
     }
+    others |= taken
     if shot_id not in others:
         return shot_id
     stem = re.sub(r"_\d+$", "", shot_id)

@@ -30,6 +30,7 @@ _offered: dict[str, tuple[dict[str, Any], ...]] = {  # until the server has said
         {"name": "ink", "label": "Ink", "available": True, "reason": ""},
     ),
 }
+_RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()
 _items: dict[str, list[tuple[str, str, str, int]]] = {}  # Blender needs them to stay referenced
 
 
@@ -87,6 +88,7 @@ class ANIMPORTRAIT_PG_settings(bpy.types.PropertyGroup):
     image: StringProperty(
         name="Portrait",
         subtype="FILE_PATH",
+        options=_RELATIVE,
         description="Picture of a face: a photo, a painting or a drawing",
     )
     face_index: IntProperty(

@@ -44,6 +44,8 @@ def load(folder: Path) -> Loaded:
 def apply(order: Order, loaded: Loaded) -> Iterator[None]:
     """Puts a take where the order wants it. Afterwards the shot is the active strip.
 
+    The undo step is left to the caller: it should come once, behind everything.
+
     Raises:
         CannotUse: the scene or the strip is gone.
     """
@@ -63,9 +65,15 @@ def apply(order: Order, loaded: Loaded) -> Iterator[None]:
     strip = _strip(order, name)
     strips.make_active(strip.id_data, strip)
     shots.mark_stale()
-    yield
-    message = "Render Edits" if order.kind == "edits" else "Animate Portrait"
-    bpy.ops.ed.undo_push(message=message)  # one step for strip, keys and landmarks
+
+
+def is_there(order: Order, take: takes.Take) -> bool:
+    """True when the timeline shows a take; undo may have removed it between two steps."""
+    for strip in strips.every(bpy.data.scenes.get(order.scene)):
+        kept = shots.record(strip) if shots.is_shot(strip) else None
+        if kept is not None and kept.shot_id == order.record.shot_id:
+            return strips.shown_folder(strip) == take.folder
+    return False
 
 
 def _new_strip(order: Order, take: takes.Take) -> str:

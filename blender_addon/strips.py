@@ -237,9 +237,9 @@ def picture_of(strip: Strip, scene_frame: int) -> Path | None:
 def is_retimed(strip: Strip) -> bool:
     """True when a sound plays at another speed than it was recorded.
 
-    4.4 and later have retiming keys in RNA. Before, only the length tells: the length of a
-    retimed strip is not that of its file (told for WAV, and for all formats where Blender has its
-    `aud` module).
+    4.4 and later have retiming keys in RNA. Before, only the length tells: that of a retimed strip
+    is not that of its file (known for WAV, and for all formats where Blender has its `aud` module).
+    The same happens when the scene's frame rate is changed after the sound was added.
     """
     if hasattr(strip, "retiming_keys"):
         return len(strip.retiming_keys) > 0

@@ -25,6 +25,8 @@ from . import protocol
 
 TAKE_FILE = "take.json"
 _TAKE_NAME = re.compile(r"take_(\d{4,})")
+_ROW = re.compile(r'\[[-+.,\deE\s]{40,}\]|\{(?:\s*"\d+"\s*:\s*[-+.\deE]+\s*,?)+\}')
+_ROW_MARK = "row of numbers "  # no text of a take begins like this
 _DECIMALS = 6  # of an edit's value; channels are compared at 1e-3 of their range
 
 Values = Mapping[str, npt.NDArray[np.float64]]  # channel -> (N,)
@@ -74,7 +76,7 @@ def read_take(folder: Path) -> Take:
         TakeUnreadable: there is none, or it is damaged.
     """
     try:
-        document = json.loads((folder / TAKE_FILE).read_bytes())
+        document = _parse((folder / TAKE_FILE).read_text("utf-8"))
     except OSError as failure:
         raise TakeUnreadable(f'There is no finished take in "{folder}"') from failure
     except ValueError as failure:
@@ -209,6 +211,27 @@ def moved_edits(take: Take, sampled: Values, start: int, count: int) -> Edits:
         if inside:
             moved[name] = inside
     return moved
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """json.loads in small bites.
+
+    One call for ten minutes of frames would hold the interpreter, and so Blender's window, for
+    100 ms, whatever thread makes it. Rows of numbers are therefore parsed one by one.
+    """
+    rows: list[Any] = []
+
+    def put_aside(match: re.Match[str]) -> str:
+        rows.append(json.loads(match[0]))
+        return f'"{_ROW_MARK}{len(rows) - 1}"'
+
+    def put_back(fields: dict[str, Any]) -> dict[str, Any]:
+        for name, value in fields.items():
+            if isinstance(value, str) and value.startswith(_ROW_MARK):
+                fields[name] = rows[int(value[len(_ROW_MARK) :])]
+        return fields
+
+    return json.loads(_ROW.sub(put_aside, text), object_hook=put_back)
 
 
 def _take_folders(shot_folder: Path) -> list[Path]:

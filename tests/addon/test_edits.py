@@ -52,17 +52,13 @@ def test_one_changed_key_draws_one_frame(stage: Stage) -> None:
     assert take(stage).edits == {"lip_open": {20: 1.0}}
     assert dirty(stage) == 0
     assert stage.grey(FIRST + 20) == 220
-    assert (old / "000019.png").stat().st_ino == (
-        old.parent / "take_0002/000019.png"
-    ).stat().st_ino
+    assert (old / "000019.png").stat().st_ino == (old.parent / "take_0002/000019.png").stat().st_ino
 
 
 def test_the_artists_keys_stay_bit_for_bit_and_others_are_not_touched(stage: Stage) -> None:
     shot = stage.animate()
     stage.key(shot, "smile", 30, 0.5)
-    point = next(
-        p for p in stage.curve(shot, "smile").keyframe_points if p.co.x == FIRST + 30
-    )
+    point = next(p for p in stage.curve(shot, "smile").keyframe_points if p.co.x == FIRST + 30)
     point.interpolation, point.type = "BEZIER", "EXTREME"
     point.handle_left_type = point.handle_right_type = "FREE"
     point.handle_right = (FIRST + 30.4, 0.7)

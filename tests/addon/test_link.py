@@ -95,9 +95,7 @@ def test_the_halves_of_a_split_edit_the_frames_they_show(stage: Stage, kind: str
     right = stage.render_edits()
     assert addon("shots").take_of(right).edits == {"smile": {5: 0.9}, "lip_open": {50: 1.0}}
     assert stage.grey(FIRST + 50) == 220
-    point = next(
-        p for p in stage.curve(right, "lip_open").keyframe_points if p.co.x == FIRST + 10
-    )
+    point = next(p for p in stage.curve(right, "lip_open").keyframe_points if p.co.x == FIRST + 10)
     assert point.co.y == pytest.approx(0.9)
 
 
