@@ -6,6 +6,7 @@ root under the same path, as hard links (2 s for 40,000 files) or, on another di
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -63,11 +64,27 @@ def install(root: Path) -> Product:
         "ANIMATE_PORTRAIT_HOME": f"{INSIDE}/home",
         "BLENDER_USER_RESOURCES": f"{INSIDE}/user",
     }
+    _describe_processors(root)
     _link_python(root)
     _write_install_record(outside / "home")
     _check_server(root, environment)
     _install_extension(root, outside, environment)
     return Product(root, environment)
+
+
+def _describe_processors(root: Path) -> None:
+    """What the kernel says of the processors, as plain files: torch refuses to work without it.
+
+    /proc and /sys are empty inside the root, because mounting them takes more than root rights.
+    """
+    folder = Path("/sys/devices/system/cpu")
+    told = [Path("/proc/cpuinfo"), *folder.glob("*"), *folder.glob("cpu[0-9]*/topology/*")]
+    for path in told:
+        if path.is_file() and os.access(path, os.R_OK):
+            copy = _outside(root, path)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):  # some may be opened, yet not be read
+                copy.write_bytes(path.read_bytes())
 
 
 def _link_python(root: Path) -> None:
