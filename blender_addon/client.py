@@ -22,7 +22,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -392,14 +391,3 @@ def _close(stdin: IO[bytes]) -> None:
         stdin.close()
     except OSError as failure:  # what was buffered cannot be delivered any more
         log.info("The pipe was broken: %s", failure)
-
-
-def wait_for(server: Server, seconds: float) -> Message | None:
-    """The next message within so many seconds; for scripts and tests, never in a window."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        message = server.poll()
-        if message is not None:
-            return message
-        time.sleep(0.005)
-    return None

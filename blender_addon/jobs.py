@@ -13,13 +13,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
 
 from . import client, props, results, takes
+from .job import Job, State
 from .orders import Order
 from .strips import CannotUse
 
@@ -31,61 +31,6 @@ HELLO_TIMEOUT_S = 60.0  # a cold disk and a virus scanner
 _SHOWN_FINISHED = 4
 
 log = logging.getLogger(__name__)
-
-
-class State(Enum):
-    """Where a job is."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    CANCELLING = "cancelling"
-    LOADING = "loading"  # a thread reads the take
-    APPLYING = "applying"  # onto the timeline
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-_ENDED = (State.DONE, State.FAILED, State.CANCELLED)
-
-
-@dataclass(slots=True)
-class Job:
-    """One job as the panel shows it."""
-
-    id: int
-    order: Order | None  # None: only ask the server how it is
-    state: State = State.QUEUED
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-    eta_s: float | None = None
-    message: str = ""  # result or error
-    hint: str = ""
-    notes: list[str] = field(default_factory=list)
-    request: int | None = None
-    since: float = 0.0  # time.monotonic() of the last change of state
-    restarted: bool = False
-
-    @property
-    def title(self) -> str:
-        """How people name it."""
-        return self.order.title if self.order is not None else "Server test"
-
-    @property
-    def ended(self) -> bool:
-        """True when nothing more will happen."""
-        return self.state in _ENDED
-
-    @property
-    def fraction(self) -> float:
-        """0..1 of the present stage."""
-        return min(1.0, self.done / self.total) if self.total else 0.0
-
-    def end(self, state: State, message: str, hint: str = "") -> None:
-        """Nothing more will happen."""
-        self.state, self.message, self.hint = state, message, hint
-        self.eta_s = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +309,7 @@ class Jobs:
             self._applying = None
             return
         try:
+            next(self._applying)
             while time.perf_counter() < deadline:
                 next(self._applying)
         except StopIteration:

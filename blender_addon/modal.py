@@ -6,7 +6,8 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import strips
-from .jobs import JOBS, Job, State
+from .job import Job, State
+from .jobs import JOBS
 
 TIMER_PERIOD_S = 0.1
 APPLY_PERIOD_S = 0.01  # while a result is put onto the timeline

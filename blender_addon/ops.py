@@ -7,7 +7,8 @@ import bpy
 import numpy as np
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
-from . import fcurves, jobs, landmarks, modal, orders, prefs, props, protocol, shots, strips
+from . import fcurves, landmarks, modal, orders, prefs, props, protocol, shots, strips
+from .job import Job, State
 from .jobs import JOBS
 from .strips import CannotUse
 
@@ -37,9 +38,9 @@ class _Draws:
             return {"CANCELLED"}
         JOBS.wait(job)
         modal.report(self, job)
-        return {"FINISHED"} if job.state == jobs.State.DONE else {"CANCELLED"}
+        return {"FINISHED"} if job.state == State.DONE else {"CANCELLED"}
 
-    def _add(self, context: Any) -> jobs.Job | None:
+    def _add(self, context: Any) -> Job | None:
         try:
             order = self._order(context)
         except CannotUse as failure:

@@ -7,12 +7,13 @@ import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from . import jobs, modal, setup
+from .job import Job, State
 from .strips import CannotUse
 
 _TICK_S = 0.2
 
 _set_up: setup.SetUp | None = None
-_test: jobs.Job | None = None
+_test: Job | None = None
 
 
 class ANIMPORTRAIT_AP_preferences(bpy.types.AddonPreferences):
@@ -177,9 +178,9 @@ class ANIMPORTRAIT_OT_test_server(bpy.types.Operator):
         job = self._begin()
         jobs.JOBS.wait(job)
         modal.report(self, job)
-        return {"FINISHED"} if job.state == jobs.State.DONE else {"CANCELLED"}
+        return {"FINISHED"} if job.state == State.DONE else {"CANCELLED"}
 
-    def _begin(self) -> jobs.Job:
+    def _begin(self) -> Job:
         global _test
         jobs.JOBS.restart_server()
         _test = jobs.JOBS.add(None)

@@ -233,7 +233,8 @@ def _read_record(path: Path) -> dict[str, Any] | None:
     try:
         record = json.loads(path.read_bytes())
         command = record["command"]
-        return record if command and all(isinstance(word, str) for word in command) else None
+        listed = isinstance(command, list) and bool(command)
+        return record if listed and all(isinstance(word, str) for word in command) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

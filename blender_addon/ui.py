@@ -4,7 +4,9 @@ from typing import Any
 
 import bpy
 
-from . import jobs, ops, orders, prefs, props, protocol, shots, strips, timing
+from . import ops, orders, prefs, props, protocol, shots, strips, timing
+from .job import Job, State
+from .jobs import JOBS
 
 _STAGES = {
     "start": "Starting the server",
@@ -173,8 +175,8 @@ def _draw_sources(
 
 
 def _draw_jobs(layout: Any) -> None:
-    for job in reversed(jobs.JOBS.list):
-        if job.state == jobs.State.QUEUED:
+    for job in reversed(JOBS.list):
+        if job.state == State.QUEUED:
             row = layout.row(align=True)
             row.label(text=f"{job.title}: waiting", icon="TIME")
             _cancel_button(row, job)
@@ -184,14 +186,14 @@ def _draw_jobs(layout: Any) -> None:
             row.progress(factor=job.fraction, text=_progress_text(job), type="BAR")
             _cancel_button(row, job)
         elif job.message:
-            icon = "CHECKMARK" if job.state == jobs.State.DONE else "ERROR"
+            icon = "CHECKMARK" if job.state == State.DONE else "ERROR"
             layout.label(text=f"{job.title}: {job.message}", icon=icon)
             for line in job.hint.splitlines() + job.notes:
                 layout.label(text=line, icon="BLANK1")
 
 
-def _progress_text(job: jobs.Job) -> str:
-    if job.state == jobs.State.CANCELLING:
+def _progress_text(job: Job) -> str:
+    if job.state == State.CANCELLING:
         return "Cancelling"
     words = [_STAGES.get(job.stage, job.stage.capitalize())]
     if job.total > 1:
@@ -201,7 +203,7 @@ def _progress_text(job: jobs.Job) -> str:
     return "  ".join(words)
 
 
-def _cancel_button(row: Any, job: jobs.Job) -> None:
+def _cancel_button(row: Any, job: Job) -> None:
     row.operator(ops.ANIMPORTRAIT_OT_cancel.bl_idname, text="", icon="X").job = job.id
 
 

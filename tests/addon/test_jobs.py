@@ -318,13 +318,19 @@ def test_a_shot_that_is_renamed_during_its_job(
     assert addon("shots").measure(stage.shot).dirty == 0
 
 
-def test_undo_while_the_result_is_put_onto_the_timeline(stage: Stage) -> None:
+@pytest.mark.parametrize("steps", [1, 5, 12])
+def test_undo_while_the_result_is_put_onto_the_timeline(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    monkeypatch.setattr(addon("jobs"), "BUDGET_S", 0.0)  # one step a tick
     stage.push("before")
     stage.sound.name = "renamed"
     stage.push("rename")
     job = start(stage)
     tick_until(lambda: addon("jobs").JOBS.applying)
-    addon("jobs").JOBS.tick()
+    for _ in range(steps):
+        addon("jobs").JOBS.tick()
+    assert job.state.value == "applying"
     stage.undo()
     tick_until(lambda: job.ended)
     assert job.state.value == "done"

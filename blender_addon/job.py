@@ -1,0 +1,63 @@
+"""One job as the panel shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from .orders import Order
+
+
+class State(Enum):
+    """Where a job is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    LOADING = "loading"  # a thread reads the take
+    APPLYING = "applying"  # onto the timeline
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_ENDED = (State.DONE, State.FAILED, State.CANCELLED)
+
+
+@dataclass(slots=True)
+class Job:
+    """One job as the panel shows it."""
+
+    id: int
+    order: Order | None  # None: only ask the server how it is
+    state: State = State.QUEUED
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    eta_s: float | None = None
+    message: str = ""  # result or error
+    hint: str = ""
+    notes: list[str] = field(default_factory=list)
+    request: int | None = None
+    since: float = 0.0  # time.monotonic() of the last change of state
+    restarted: bool = False
+
+    @property
+    def title(self) -> str:
+        """How people name it."""
+        return self.order.title if self.order is not None else "Server test"
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing more will happen."""
+        return self.state in _ENDED
+
+    @property
+    def fraction(self) -> float:
+        """0..1 of the present stage."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    def end(self, state: State, message: str, hint: str = "") -> None:
+        """Nothing more will happen."""
+        self.state, self.message, self.hint = state, message, hint
+        self.eta_s = None
