@@ -118,6 +118,14 @@ def reset(curve: FCurve, frames: npt.NDArray[np.float64], values: npt.NDArray[np
     curve.update()
 
 
+def rewrite(
+    curve: FCurve, frames: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
+) -> None:
+    """Makes these generated keys the only ones of a curve."""
+    curve.keyframe_points.clear()
+    reset(curve, frames, values)
+
+
 def shift(curve: FCurve, frames: int) -> None:
     """Moves all keys of a curve in time."""
     points = curve.keyframe_points

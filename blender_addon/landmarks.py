@@ -116,7 +116,7 @@ def expose(scene: Any, mesh: Any, group: str, first_frame: int, width: float) ->
         empty = _object(collection, f"{mesh.name} {index:02d}", parent, "SPHERE", width / 150)
         place = (points[:, index, :2] - size / 2) * scale
         for axis, values in ((0, place[:, 0]), (2, place[:, 1])):
-            fcurves.reset(fcurves.ensure(empty, "location", axis), frames, values)
+            fcurves.rewrite(fcurves.ensure(empty, "location", axis), frames, values)
     return parent
 
 

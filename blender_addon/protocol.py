@@ -107,7 +107,7 @@ PARAMS = (
     Param("voice_style", "Style", "", is_path=True, description="a file made by learn-style"),
     Param("line_weight", "Line Weight", 1.0, 0.25, 4.0, description="thickness of drawn lines"),
     Param("detail", "Detail", 1.0, 0.25, 2.0, description="how much of the picture is kept"),
-    Param("palette_size", "Palette", 14.0, 3.0, 32.0, description="number of flat colours"),
+    Param("palette_size", "Palette", 16.0, 3.0, 32.0, description="number of flat colours"),
     Param("stroke_size", "Strokes", 1.0, 0.5, 3.0, description="size of strokes and washes"),
     Param("paper", "Paper", 1.0, 0.0, 2.0, description="how much paper or canvas shows"),
     Param("framing", "Framing", "crop", choices=("crop", "picture"), description="face or all"),

@@ -1,0 +1,198 @@
+"""What the panels say; drawn onto a layout that only remembers. Runs inside bpy."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from .conftest import Stage, addon
+from .test_jobs import behave, start, tick_until
+
+pytestmark = pytest.mark.blender
+
+
+class Layout:
+    """Remembers texts, properties and buttons of a panel, sub-layouts included."""
+
+    def __init__(self, seen: dict[str, list[Any]] | None = None) -> None:
+        self.seen = seen if seen is not None else {"text": [], "props": [], "ops": []}
+
+    def row(self, **_: Any) -> Layout:
+        return Layout(self.seen)
+
+    column = box = row
+
+    def label(self, text: str = "", icon: str = "NONE") -> None:
+        assert icon in _icons()
+        self.seen["text"].append(text)
+
+    def progress(self, factor: float, text: str, type: str) -> None:
+        assert 0.0 <= factor <= 1.0
+        self.seen["text"].append(text)
+
+    def prop(self, owner: Any, name: str, **_: Any) -> None:
+        assert name in owner.bl_rna.properties, name
+        self.seen["props"].append(name)
+
+    def operator(self, name: str, text: str = "", icon: str = "NONE") -> SimpleNamespace:
+        assert icon in _icons()
+        self.seen["ops"].append((name, text))
+        return SimpleNamespace()
+
+
+def _icons() -> Any:
+    import bpy
+
+    return bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items.keys()
+
+
+def draw(stage: Stage, panel: str) -> dict[str, list[Any]]:
+    cls = getattr(stage.bpy.types, panel)
+    assert not hasattr(cls, "poll") or cls.poll(stage.bpy.context)
+    layout = Layout()
+    cls.draw(SimpleNamespace(layout=layout), stage.bpy.context)
+    return layout.seen
+
+
+def test_before_anything_was_done(stage: Stage) -> None:
+    stage.select(stage.sound)
+    seen = draw(stage, "ANIMPORTRAIT_PT_shot")
+    assert "voice (72 frames)" in seen["text"]
+    assert ("animportrait.animate", "Animate Portrait") in seen["ops"]
+    assert {"image", "renderer", "style", "size", "seed", "holds"} <= set(seen["props"])
+    assert not stage.bpy.types.ANIMPORTRAIT_PT_edit.poll(stage.bpy.context)
+    params = {param.name for param in addon("protocol").PARAMS}
+    assert params <= set(draw(stage, "ANIMPORTRAIT_PT_settings")["props"])
+
+
+def test_a_shot_with_changes(stage: Stage) -> None:
+    shot = stage.animate()
+    stage.key(shot, "lip_open", 20, 1.0)
+    addon("shots").measure(shot)
+    seen = draw(stage, "ANIMPORTRAIT_PT_edit")
+    assert seen["props"] == [f"animportrait_{c.name}" for c in addon("protocol").CHANNELS]
+    assert "1 of 72 frames to draw" in seen["text"]
+    assert ("animportrait.animate", "Animate Again") in draw(stage, "ANIMPORTRAIT_PT_shot")["ops"]
+    report = draw(stage, "ANIMPORTRAIT_PT_report")["text"]
+    assert "Lips move in 1% of the silence" in report
+    assert "3 of 4 lip closures shut" in report
+    assert "Frame 13: Open closure" in report
+
+
+def test_the_count_follows_changes_by_itself(stage: Stage) -> None:
+    shot = stage.animate()
+    shots = addon("shots")
+    name = stage.scene.name
+
+    def look() -> Any:
+        for _ in range(500):
+            if shots.look(stage.bpy.data.scenes[name]):
+                break
+        return shots.status(stage.shot)
+
+    shots._takes.clear()
+    shots.forget()
+    assert shots.status(shot) is None
+    assert "Looking for changes" in draw(stage, "ANIMPORTRAIT_PT_edit")["text"][0]
+    import time
+
+    deadline = time.monotonic() + 10
+    while look() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert look().dirty == 0
+    stage.key(shot, "lip_open", 20, 1.0)
+    stage.bpy.context.view_layer.update()  # a window does this at every redraw
+    assert shots.is_stale()
+    assert look().dirty == 1
+    stage.push("a key")
+    assert not shots.is_looking()
+
+
+def test_progress_and_queue(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    behave(monkeypatch, frame_s=0.01)
+    first, second = start(stage), start(stage, style="ink")
+    tick_until(lambda: first.stage == "render" and first.done >= 20)
+    seen = draw(stage, "ANIMPORTRAIT_PT_shot")
+    assert any(text.startswith("Drawing  ") and text.endswith("1 s left") for text in seen["text"])
+    assert any("waiting" in text for text in seen["text"])
+    assert len([op for op in seen["ops"] if op[0] == "animportrait.cancel"]) == 2
+    addon("jobs").JOBS.cancel(first)
+    assert "Cancelling" in draw(stage, "ANIMPORTRAIT_PT_shot")["text"]
+    tick_until(lambda: second.ended)
+    assert any("72 frames" in text for text in draw(stage, "ANIMPORTRAIT_PT_shot")["text"])
+
+
+def test_a_failure_is_shown_with_its_hint(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    behave(monkeypatch, refuse="No face found.")
+    job = start(stage)
+    tick_until(lambda: job.ended)
+    seen = draw(stage, "ANIMPORTRAIT_PT_shot")["text"]
+    assert any("No face found." in text for text in seen)
+    assert "Try another picture." in seen
+
+
+def test_without_a_server_the_panel_offers_set_up(stage: Stage, home: Any) -> None:
+    (home / "install.json").unlink()
+    addon("setup").forget_record()
+    seen = draw(stage, "ANIMPORTRAIT_PT_shot")
+    assert ("animportrait.set_up", "Set Up") in seen["ops"]
+    assert "use_online_access" in seen["props"]
+    with pytest.raises(RuntimeError, match="Allow Online Access"):
+        stage.bpy.ops.animportrait.set_up()
+
+
+def test_the_preferences(stage: Stage, home: Any) -> None:
+    prefs = addon("prefs")
+    layout = Layout()
+    chosen = prefs.preferences(stage.bpy.context)
+    owner = SimpleNamespace(layout=layout, server_path="", bl_rna=chosen.bl_rna)
+    stage.bpy.ops.animportrait.test_server()
+    prefs.ANIMPORTRAIT_AP_preferences.draw(owner, stage.bpy.context)
+    seen = layout.seen
+    assert f"Found server 0.0.fake in {home}" in seen["text"]
+    assert "Server 0.0.fake answers (Python 3.11, up for 2 s)" in seen["text"]
+    assert {"server_path", "device", "idle_minutes"} <= set(seen["props"])
+    assert ("animportrait.set_up", "Set Up Again") in seen["ops"]
+
+
+def test_device_and_idle_time_reach_the_server(stage: Stage, home: Any) -> None:
+    record = {"version": "1", "command": ["/v/python", "-m", "inference_server", "serve"]}
+    (home / "install.json").write_text(json.dumps(record))
+    addon("setup").forget_record()
+    prefs = addon("prefs")
+    chosen = prefs.preferences(stage.bpy.context)
+    chosen.device, chosen.idle_minutes = "cpu", 3
+    try:
+        launch = prefs._launch()
+        assert launch.env["ANIMATE_PORTRAIT_DEVICE"] == "cpu"
+        assert launch.env["ANIMATE_PORTRAIT_HOME"] == str(home)
+        assert launch.command[-3:] == ("serve", "--idle-timeout", "180")
+        chosen.server_path = "/other/bin/python"
+        assert prefs._launch().command[:4] == (
+            "/other/bin/python",
+            "-m",
+            "inference_server",
+            "serve",
+        )
+    finally:
+        chosen.property_unset("device")
+        chosen.property_unset("idle_minutes")
+        chosen.server_path = ""
+
+
+def test_picking_and_dropping_a_picture(stage: Stage) -> None:
+    bpy = stage.bpy
+    assert bpy.ops.animportrait.pick_image(filepath=str(stage.picture)) == {"FINISHED"}
+    assert stage.scene.animportrait.image == str(stage.picture)
+    with pytest.raises(RuntimeError, match="no file"):
+        bpy.ops.animportrait.pick_image(filepath="/nowhere.png")
+    handler = bpy.types.ANIMPORTRAIT_FH_portrait
+    region = SimpleNamespace(type="UI")
+    area = SimpleNamespace(type="SEQUENCE_EDITOR")
+    assert handler.poll_drop(SimpleNamespace(area=area, region=region))
+    region.type = "WINDOW"  # a picture dropped onto the timeline is Blender's business
+    assert not handler.poll_drop(SimpleNamespace(area=area, region=region))
+    assert handler.bl_file_extensions.startswith(".png;.jpg")
