@@ -215,7 +215,7 @@ def _held_weights(
     """(n,) 0 at and beyond borders that hold still, 1 well inside."""
     height, width = shape
     x, y = points.T
-    weights = np.ones(len(points))
+    weights = np.ones(len(points), np.float64)
     gaps = (x, y, width - 1 - x, height - 1 - y)
     for still, gap in zip(held, gaps, strict=True):
         if still:

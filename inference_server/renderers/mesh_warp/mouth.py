@@ -11,7 +11,9 @@ import numpy.typing as npt
 from inference_server.portrait.face_mesh import Fit
 from inference_server.portrait.topology import MOUTH_RIM
 
+from . import seam
 from .palette import LUMA, Palette
+from .plates import shows_inside
 from .polygons import box_around, coverage
 from .pose import Pose, place, rigid_affine
 from .raster import backward_map, compiled
@@ -23,7 +25,18 @@ Image = npt.NDArray[np.float32]
 
 SHUT_PX, OPEN_PX = 0.9, 2.1  # of a 512 px crop: gap at which the inside starts to show, and shows
 SOURCE_OPEN = 0.10  # gap over mouth width from which the picture's own teeth are used
+HIDING = 0.075  # face widths that round lips hide of the teeth behind them
 _NOISE_SIDE = 256
+_WARMTH = np.array([0.16, 0.03, -0.03])  # lips and gums tint the light that they keep away
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the artist wants to see of a mouth; 1 is the renderer's own idea, 0 none, 2 much."""
+
+    teeth: float = 1.0
+    tongue: float = 1.0
+    dark: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +68,8 @@ class Mouth:
     noise: Image  # (256, 256) the picture's grain, 0..255 levels
     palette: Palette
     unit: float  # px per pixel of a 512 px crop
+    seam: bool  # the picture shows no line between the lips: draw one when they shut
+    wishes: Wishes
 
 
 def prepare(
@@ -65,15 +80,17 @@ def prepare(
     palette: Palette,
     unit: float,
     seed: int,
+    wishes: Wishes,
 ) -> Mouth:
     """The mouth of an (H, W, 3) picture whose face mesh is (478, 3) px."""
     own, origin, tooth = None, (0, 0), palette.tooth
     if rig.mouth.gap / (2 * rig.mouth.half_width) > SOURCE_OPEN:
         own, origin = _own_teeth(image, mesh, fit)
         shown = own[own[..., 3] > 0.7][:, :3].astype(np.float64)
-        if len(shown) > 20:
-            luma = shown @ LUMA
-            tooth = np.median(shown[luma >= np.percentile(luma, 60)], axis=0)
+        seen = _tooth_colour(shown, palette)
+        tooth = tooth if seen is None else seen
+        if seen is None or palette.flat:
+            own = None
     upper, lower = arches(rig, fit, palette, tooth)
     depth = float(fit.canonical[13, 2])
     centre, bottom = rig.mouth.centre, float(lower.points[0, 1])
@@ -96,7 +113,23 @@ def prepare(
         noise=noise / noise.std() * np.float32(grain),
         palette=palette,
         unit=unit,
+        seam=shows_inside(rig.mouth.gap * fit.scale),
+        wishes=wishes,
     )
+
+
+def _tooth_colour(shown: Array, palette: Palette) -> Array | None:
+    """Colour (3,) of the teeth among what an open mouth shows (k, 3); None: there are none."""
+    if len(shown) <= 20:
+        return None
+    luma = shown @ LUMA
+    bright = np.median(shown[luma >= np.percentile(luma, 60)], axis=0)
+    # neither tongue nor lip: nearly as light as the skin and no redder
+    redness = (bright[0] - bright[1]) / max(float(bright.max()), 1.0)
+    skin_redness = (palette.skin[0] - palette.skin[1]) / max(float(palette.skin.max()), 1.0)
+    if bright @ LUMA < 0.62 * (palette.skin @ LUMA) or redness > skin_redness + 0.04:
+        return None
+    return bright
 
 
 def _own_teeth(
@@ -137,6 +170,7 @@ def draw(
     widest = float(gaps.max())
     strength = (widest / mouth.unit - SHUT_PX) / (OPEN_PX - SHUT_PX)
     scale = fit.scale * pose.zoom
+    colours = mouth.palette
     if strength > 0:
         x0, y0, x1, y1 = box_around(rim - corner, 0.04 * scale + 3, canvas.shape)
         if x1 - x0 < 3 or y1 - y0 < 3:
@@ -146,12 +180,16 @@ def draw(
         mask = coverage(rim - origin, view.shape)
         inside = _inside(mouth, mask, origin, jaw, pose, fit, widest / scale)
         soft = max(1.0, min(0.022 * scale, 0.28 * widest))
-        light = _occlusion(mask, soft, 1.0 if mouth.palette.flat else widest / scale)
+        light = _occlusion(mask, soft, 1.0 if colours.flat else widest / scale)
         edge = cv2.GaussianBlur(mask, (3, 3), 0) * np.float32(min(1.0, strength))
         noise = np.tile(mouth.noise, (view.shape[0] // 256 + 1, view.shape[1] // 256 + 1))
-        _blend(view, inside, light, edge, noise)
-    if jaw.tongue > 0.02:
-        _stick_out(canvas, corner, mouth, rim, jaw.tongue, scale)
+        tinted = not colours.flat and float(np.ptp(colours.skin)) > 12
+        _blend(view, inside, light, edge, noise, _WARMTH if tinted else 0 * _WARMTH)
+    tongue = jaw.tongue * mouth.wishes.tongue
+    if tongue > 0.02:
+        _stick_out(canvas, corner, mouth, rim, tongue, scale)
+    elif mouth.seam:
+        seam.draw(canvas, corner, rim, colours.seam, scale, mouth.unit, colours.flat)
 
 
 def _inside(
@@ -164,38 +202,42 @@ def _inside(
         placed[:, :2] -= origin
         return placed
 
-    colours = mouth.palette
-    shape = mask.shape
+    colours, wishes = mouth.palette, mouth.wishes
+    shape = (mask.shape[0], mask.shape[1])
     ends = project(jaw.move(mouth.tongue))[:, :2]
     across = max(float(np.linalg.norm(ends[1] - ends[0])), 1.0)
     along = max(float(np.linalg.norm(ends[2] - ends[0])), 1.0)
     inside = np.empty((*shape, 3), np.float32)
+    dark = 1.8 - 0.8 * wishes.dark
+    shown_tongue = 0.0 if colours.lines else min(wishes.tongue, 1.0)
     _paint_cavity(
-        inside, colours.cavity, colours.tongue * 0.85, ends[0, 0], ends[0, 1] + 0.45 * along,
-        across, along, colours.flat,
+        inside, colours.cavity * dark, colours.tongue * (0.85 * dark), ends[0, 0],
+        ends[0, 1] + (0.45 - 0.5 * max(0.0, wishes.tongue - 1)) * along, across, along,
+        colours.flat, shown_tongue,
     )  # fmt: skip
     # how far the canonical x and z axes point away from the camera
     axes = project(np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))[:, 2]
     towards = (axes[1:] - axes[0]) / (fit.scale * pose.zoom)
     # teeth lie in the lips' shade while the mouth is but a slit
-    shade = (0.62 + 0.38 * min(1.0, gap / 0.09)) * (1 - 0.5 * jaw.rounding)
-    if colours.flat:
-        shade = 1.0
-    for arch, points, level in (
-        (mouth.lower, jaw.move(mouth.lower.points), 0.74),
-        (mouth.upper, mouth.upper.points, 1.0),
-    ):
+    shade = 1.0 if colours.flat else 0.86 + 0.14 * min(1.0, gap / 0.09)
+    # lips pushed forward cover the teeth; so does the wish for none
+    covered = HIDING * (jaw.rounding + max(0.0, 1 - wishes.teeth))
+    bared = 0.016 * max(0.0, wishes.teeth - 1)
+    lower = jaw.move(mouth.lower.points) + [0, covered - bared, 0]
+    upper = mouth.upper.points - [0, covered - bared, 0]
+    rows = [(mouth.lower, lower, 0.80, 0.7), (mouth.upper, upper, 1.0, -1.0)]
+    for arch, points, level, width in rows if wishes.teeth > 0 else ():
         seen = backward_map(project(points), arch.uv, arch.triangles, shape)
         _paint_teeth(
             inside, arch.texture, seen.x, seen.y, np.float32(level * shade), np.float32(ARCH_SPAN),
-            np.float32(towards[0]), np.float32(towards[1]), colours.flat,
+            np.float32(towards[0]), np.float32(towards[1]), np.float32(width), colours.flat,
         )  # fmt: skip
-    if mouth.own_teeth is not None:
+    if mouth.own_teeth is not None and wishes.teeth > 0:
         forward = rigid_affine(mouth.anchor, pose, fit)
+        forward[:, 2] -= forward[:, :2] @ (fit.rotation[:2, 1] * covered * fit.scale)
         forward[:, 2] += forward[:, :2] @ np.array(mouth.own_origin, np.float64) - origin
         own = cv2.warpAffine(mouth.own_teeth, forward, shape[::-1], flags=cv2.INTER_LINEAR)
-        # lips pushed forward hide the teeth
-        inside += (own[..., :3] - inside) * own[..., 3:] * np.float32(1 - 0.85 * jaw.rounding)
+        inside += (own[..., :3] - inside) * own[..., 3:]
     return inside
 
 
@@ -205,9 +247,9 @@ def _occlusion(mask: Image, soft: float, gap: float) -> Image:
     `gap` is in face widths; from 1 on hardly any shadow is left.
     """
     near = cv2.GaussianBlur(mask, (0, 0), soft)
-    down = np.float32([[1, 0, 0], [0, 1, 0.9 * soft]])
+    down = np.array([[1, 0, 0], [0, 1, 0.9 * soft]], np.float32)
     near = np.minimum(near, cv2.warpAffine(near, down, mask.shape[::-1]))
-    darkest = min(0.45 + 0.15 * gap / 0.08, 0.60) if gap < 1 else 0.9
+    darkest = min(0.66 + 0.06 * gap / 0.08, 0.72) if gap < 1 else 0.9
     return np.float32(darkest) + np.float32(1 - darkest) * np.clip((near - 0.15) / 0.6, 0, 1)
 
 
@@ -223,11 +265,14 @@ def _stick_out(
     half = len(rim) // 2
     root, low = rim[half // 2] - corner, rim[half + half // 2] - corner
     right = rim[half] - rim[0]
+    mouth_width = 0.5 * float(np.linalg.norm(right)) / scale
     right = right / max(float(np.linalg.norm(right)), 1e-6)
     down = np.array([-right[1], right[0]])
     gap = max(float((low - root) @ down), 0.0)
-    length = (0.03 + 0.10 * amount) * scale + gap
-    half_width = (0.06 + 0.03 * amount) * scale
+    # a little: the tip between the teeth (th, l); more: out over the lower lip
+    out = min(1.0, amount / 0.2)
+    length = (0.018 * out + 0.13 * max(0.0, amount - 0.15)) * scale + gap * (0.6 + 0.4 * out)
+    half_width = min(0.055 + 0.035 * amount, 0.8 * mouth_width) * scale
     angle = np.linspace(0, np.pi, 24)
     tip = np.stack([np.cos(angle), np.sin(angle) ** 0.8], 1)
     bend = length - min(1.1 * half_width, 0.7 * length)
@@ -243,7 +288,7 @@ def _stick_out(
         return
     mask = cv2.GaussianBlur(coverage(outline - [x0, y0], (y1 - y0, x1 - x0)), (3, 3), 0)
     # behind the upper teeth
-    edge = rim[: half + 1] + down * min(0.030 * scale, 0.5 * gap)
+    edge = rim[: half + 1] + down * min(0.030 * scale, 0.35 * gap)
     below = np.concatenate([edge, edge[[-1, 0]] + down * 2 * scale]) - corner - [x0, y0]
     mask *= cv2.GaussianBlur(coverage(below, mask.shape), (3, 3), 0)
     y, x = np.mgrid[y0:y1, x0:x1].astype(np.float64)
@@ -253,25 +298,28 @@ def _stick_out(
         tone = np.ones_like(forth)
     else:
         tone = 1.25 - 0.35 * sideways**2 - 0.30 * np.clip(forth - 0.55, 0, 1) ** 2
-        tone -= 0.16 * np.exp(-((sideways / 0.10) ** 2))
+        tone -= 0.09 * np.exp(-((sideways / 0.16) ** 2))
         tone *= np.clip(0.45 + 1.6 * forth, 0, 1)
     view = canvas[y0:y1, x0:x1, :3]
     painted = np.clip(tone[..., None] * mouth.palette.tongue, 0, 255)
     view[:] = (view * (1 - mask[..., None]) + painted * mask[..., None] + 0.5).astype(np.uint8)
+    if mouth.palette.lines:
+        edge = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))[..., None]
+        view[:] = (view * (1 - edge) + mouth.palette.seam * edge + 0.5).astype(np.uint8)
 
 
 @compiled
-def _paint_cavity(inside, cavity, tongue, centre_x, centre_y, across, along, flat):  # type: ignore[no-untyped-def]
+def _paint_cavity(inside, cavity, tongue, centre_x, centre_y, across, along, flat, tongue_cover):  # type: ignore[no-untyped-def]
     height, width = inside.shape[0], inside.shape[1]
     for i in range(height):
-        tone = 0.55 + 0.75 * i / height
+        tone = 0.45 + 0.6 * i / height
         if flat:
             tone = 0.8
         for j in range(width):
             x = (j - centre_x) / across
             y = (i - centre_y) / along
             radius = 0.6 * x**4 + 0.4 * x * x + y * y
-            cover = min(max((1.05 - radius) / 0.25, 0.0), 1.0)
+            cover = min(max((1.05 - radius) / 0.25, 0.0), 1.0) * tongue_cover
             shade = 1.05 - 0.55 * min(radius, 1.0) - 0.14 * np.exp(-((x / 0.08) ** 2))
             shade = min(max(shade, 0.2), 1.1)
             if flat:
@@ -281,7 +329,7 @@ def _paint_cavity(inside, cavity, tongue, centre_x, centre_y, across, along, fla
 
 
 @compiled
-def _paint_teeth(inside, texture, u, v, level, span, side, front, flat):  # type: ignore[no-untyped-def]
+def _paint_teeth(inside, texture, u, v, level, span, side, front, narrow, flat):  # type: ignore[no-untyped-def]
     height, width = texture.shape[0], texture.shape[1]
     for i in range(u.shape[0]):
         for j in range(u.shape[1]):
@@ -306,6 +354,7 @@ def _paint_teeth(inside, texture, u, v, level, span, side, front, flat):  # type
             cosine = np.cos(angle)
             facing = max(min(cosine, front * cosine - side * np.sin(angle)), np.float32(0.0)) ** 0.7
             fade = min(facing * np.float32(2.2), np.float32(1.0))
+            fade *= min(max((cosine - narrow) * np.float32(4), np.float32(0)), np.float32(1))
             a *= fade
             light = level * fade
             if not flat:
@@ -318,14 +367,14 @@ def _paint_teeth(inside, texture, u, v, level, span, side, front, flat):  # type
 
 
 @compiled
-def _blend(view, inside, light, edge, noise):  # type: ignore[no-untyped-def]
+def _blend(view, inside, light, edge, noise, warmth):  # type: ignore[no-untyped-def]
     for i in range(view.shape[0]):
         for j in range(view.shape[1]):
             m = edge[i, j]
             if m <= 0:
                 continue
             for c in range(3):
-                lit = inside[i, j, c] * light[i, j]
+                lit = inside[i, j, c] * (light[i, j] + (1 - light[i, j]) * warmth[c])
                 lit += noise[i, j] * min(lit / 160, 1.0)  # dark paint shows no grain
                 value = view[i, j, c] * (1 - m) + lit * m
                 view[i, j, c] = np.uint8(min(max(value, 0.0), 255.0) + 0.5)

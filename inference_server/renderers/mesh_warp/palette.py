@@ -37,8 +37,10 @@ class Palette:
     gum: Colour
     tongue: Colour
     cavity: Colour
+    seam: Colour  # of the line between shut lips
     grain: float  # standard deviation of the finest detail around the mouth, 0..255
     flat: bool  # a drawing: areas of one tone, no modelling
+    lines: bool  # a drawing of lines alone: what it shows is paper or ink
 
     @staticmethod
     def of(image: npt.NDArray[np.uint8], mesh: npt.NDArray[np.floating], kind: Kind) -> Palette:
@@ -56,6 +58,7 @@ class Palette:
         coloured = float(np.abs(chroma).sum()) > 0.08
         tint = np.array([0.02, 0.0, -0.05]) * coloured
         flat = kind == "drawing"
+        lines = flat and not coloured and _is_paper_and_ink(skin)
         brightest = 250.0 if flat else 236.0
         tooth = np.clip(min(light * 1.15, brightest) * (1 + 0.30 * chroma + tint), 8, brightest)
         if coloured:
@@ -63,6 +66,16 @@ class Palette:
             cavity = np.minimum(lip_colour, skin_colour) * [0.32, 0.19, 0.20]
         else:
             tongue, cavity = lip_colour * 0.72, lip_colour * 0.2
+        if flat and coloured:
+            tongue = lip_colour * [0.95, 0.82, 0.82]
+        darkest = np.percentile(lips, 4, axis=0)
+        if flat:
+            seam = darkest
+        else:  # lips throw a warm shadow on each other
+            tinted = lip_colour * ([0.50, 0.36, 0.37] if coloured else [0.38, 0.38, 0.38])
+            seam = np.minimum(tinted, 0.5 * tinted + 0.5 * darkest)
+        if lines:
+            tongue, cavity = np.full(3, brightest), np.minimum(darkest, 40)
         return Palette(
             skin=skin_colour,
             lip=lip_colour,
@@ -70,9 +83,17 @@ class Palette:
             gum=np.clip(0.6 * lip_colour + 0.3 * skin_colour, 0, 255),
             tongue=tongue,
             cavity=np.clip(cavity, 3, 60),
+            seam=np.clip(seam, 0, 255),
             grain=_grain(image, mesh),
             flat=flat,
+            lines=lines,
         )
+
+
+def _is_paper_and_ink(skin: npt.NDArray[np.float64]) -> bool:
+    """Whether colours (k, 3) are nearly all as light as paper or as dark as ink."""
+    luma = skin @ LUMA
+    return float(((luma > 235) | (luma < 40)).mean()) > 0.9
 
 
 def _pixels(

@@ -10,15 +10,17 @@ import numpy.typing as npt
 
 from inference_server.datatypes import FaceCrop, Look, Portrait
 from inference_server.portrait.face_mesh import Fit
-from inference_server.portrait.topology import MOUTH_RIM
+from inference_server.portrait.topology import LIP_OUTER_LOWER, LIP_OUTER_UPPER, MOUTH_RIM, rim
 
 from .background import push_pull, separate
+from .palette import LUMA
 from .polygons import box_around, coverage
 from .raster import lanes
 
 Image = npt.NDArray[np.uint8]
 
 PAD = 0.17  # of the side: texture beyond the picture, for what moves in from outside
+_LIP_LINE = rim(LIP_OUTER_UPPER, LIP_OUTER_LOWER)
 _CUTOUT_SHARE = 0.005  # of the pixels transparent: the source is a cut-out
 
 
@@ -184,23 +186,69 @@ def closed_mouth(scene: Stage, gap_px: float) -> Image:
 
     Without this teeth would shine through the seam when the lips of a smiling portrait close.
     """
-    if gap_px < 1.5:
+    if not shows_inside(gap_px):
         return scene.wide
-    rim = scene.mesh[list(MOUTH_RIM), :2]
+    opening = scene.mesh[list(MOUTH_RIM), :2]
     unit = max(scene.shape) / 512
-    x0, y0, x1, y1 = box_around(rim, 12 * unit + 4, scene.shape)
+    x0, y0, x1, y1 = box_around(opening, 14 * unit + 4, scene.shape)
     if x1 - x0 < 8 or y1 - y0 < 8:
         return scene.wide
-    hole = coverage(rim - [x0, y0], (y1 - y0, x1 - x0))
-    reach = 2 * max(1, round(1.2 * unit)) + 1
-    hole = cv2.dilate(hole, np.ones((reach, reach), np.uint8))
     figure = scene.wide.copy()
     view = figure[scene.pad + y0 : scene.pad + y1, scene.pad + x0 : scene.pad + x1]
+    lips = scene.mesh[list(_LIP_LINE), :2]
+    hole = _inside_of_mouth(view, opening - [x0, y0], lips - [x0, y0], unit)
     known = (hole < 0.02).astype(np.float32)
     filled = push_pull(view.astype(np.float32), known)
     soft = np.maximum(cv2.GaussianBlur(hole, (3, 3), 0), hole)[..., None]
     view[:] = (view * (1 - soft) + filled * soft + 0.5).astype(np.uint8)
     return figure
+
+
+def shows_inside(gap_px: float) -> bool:
+    """Whether lips this far apart let something between them be seen."""
+    return gap_px >= 1.5
+
+
+def _inside_of_mouth(
+    view: Image, opening: npt.NDArray[np.floating], lips: npt.NDArray[np.floating], unit: float
+) -> npt.NDArray[np.float32]:
+    """Coverage (h, w) of all that is no lip: between the rims, and what teeth and dark spill over.
+
+    Args:
+        view: (h, w, 3).
+        opening: (k, 2) px, inner lip line. lips: (k, 2) px, outer lip line.
+        unit: px per pixel of a 512 px crop.
+    """
+    hole = coverage(opening, view.shape)
+    near = cv2.dilate(hole, _disc(4.5 * unit))
+    ring = (near > 0.5) & (cv2.dilate(hole, _disc(2 * unit)) < 0.02)
+    ring |= (coverage(lips, view.shape) > 0.9) & (near < 0.02)
+    picture = view.astype(np.float32)
+    inner = picture[hole > 0.9]
+    spilt = np.zeros(view.shape[:2], np.float32)
+    if ring.sum() > 12 and len(inner) > 12:
+        lip = np.median(picture[ring], 0)
+        luma = inner @ LUMA
+        for chosen in (luma >= np.percentile(luma, 60), luma <= np.percentile(luma, 15)):
+            away = np.median(inner[chosen], 0) - lip
+            length = float(away @ away)
+            if length > 30**2:
+                like = (picture - lip) @ away / length
+                spilt = np.maximum(spilt, (like > 0.35).astype(np.float32))
+    spilt = spilt * (near > 0.5)
+    # only what hangs together with the opening
+    joined = ((spilt > 0) | (hole > 0.5)).astype(np.uint8)
+    count, labels = cv2.connectedComponents(joined)
+    for label in range(1, count):
+        part = labels == label
+        if not (hole[part] > 0.5).any():
+            spilt[part] = 0
+    return cv2.dilate(np.maximum(hole, spilt), _disc(1.3 * unit))
+
+
+def _disc(radius: float) -> npt.NDArray[np.uint8]:
+    size = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
 
 
 def layers(scene: Stage, figure: Image, fit: Fit) -> tuple[Image, Image]:

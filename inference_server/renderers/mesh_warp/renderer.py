@@ -26,7 +26,7 @@ from inference_server.portrait.topology import (
 from . import eyes, mesh, mouth, restyle, rig
 from .eyes import Eye, gaze_offset, lid_motion
 from .mesh import HeadMesh
-from .mouth import Jaw, Mouth
+from .mouth import Jaw, Mouth, Wishes
 from .palette import Palette
 from .plates import Plates, Stage, closed_mouth, figure_plates, layers, stage
 from .polygons import box_around
@@ -80,7 +80,7 @@ class MeshWarp:
     """See registry.Renderer."""
 
     name = "mesh_warp"
-    version = "1"
+    version = "2"
     temporal_radius = 0
     parallel = True
 
@@ -113,8 +113,15 @@ class MeshWarp:
             ),
             eyes=eyes.prepare(scene.image, scene.mesh, fit, palette),
             mouth=mouth.prepare(
-                scene.image, scene.mesh, fit, face_rig, palette, side / 512, look.seed
-            ),
+                scene.image,
+                scene.mesh,
+                fit,
+                face_rig,
+                palette,
+                side / 512,
+                look.seed,
+                _wishes(look),
+            ),  # fmt: skip
             photo=photo,
             drawn=drawn,
             medium=medium,
@@ -154,6 +161,11 @@ class MeshWarp:
             moved = face.canonical + face.expression(motion.expression[frame], np.zeros(2))
             lips[frame] = (moved[list(_LIP_POINTS)] - origin) / unit
         return lips
+
+
+def _wishes(look: Look) -> Wishes:
+    amounts = (float(look.params.get(name, 1.0)) for name in ("tooth_show", "tongue", "mouth_dark"))
+    return Wishes(*amounts)
 
 
 def _frame_at_rest(frame: Image, scene: Stage, opaque: bool) -> Image:
@@ -307,12 +319,13 @@ def _patches(prepared: Prepared, shape: Shape) -> list[Patch]:
     gap = float(np.linalg.norm(lips[half + 1 :][::-1] - lips[1:half], axis=1).max())
     opening = (gap / prepared.mouth.unit - mouth.SHUT_PX) / 3
     width = prepared.fit.scale
-    if opening > 0 or shape.jaw.tongue > 0.02:
+    if opening > 0 or shape.jaw.tongue > 0.02 or prepared.mouth.seam:
         outline = shape.coarse[list(rim(LIP_OUTER_UPPER, LIP_OUTER_LOWER)), :2]
         if shape.jaw.tongue > 0.02:
             tip = outline.mean(0) + [0, 0.2 * width * shape.jaw.tongue]
             outline = np.concatenate([outline, tip[None]])
-        amount = 1.0 if shape.jaw.tongue > 0.02 else min(1.0, opening)
+        always = shape.jaw.tongue > 0.02 or prepared.mouth.seam
+        amount = 1.0 if always else min(1.0, opening)
         patches.append(Patch(outline, 0.03 * width, amount))
     for ring, gaze, blink in zip(
         (EYE_RIGHT_RIM, EYE_LEFT_RIM), shape.gaze, shape.blinks, strict=True

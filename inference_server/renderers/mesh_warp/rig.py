@@ -90,7 +90,7 @@ class Rig:
         undone = (self._gap(moved) - gap_at_rest) * (min(1.0, closed / jaw) if jaw else 0.0)
         undone += max(0.0, closed - jaw) * self.full_gap
         self._meet(moved, undone)
-        self._meet(moved, np.minimum(self._gap(moved), 0) * [0, 1, 0])
+        self._meet(moved, np.minimum(self._gap(moved), 0) * np.array([0.0, 1.0, 0.0]))
         self._part_lids(moved)
         return moved
 

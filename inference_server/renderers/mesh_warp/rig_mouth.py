@@ -32,6 +32,7 @@ from inference_server.portrait.topology import (
 
 Array = npt.NDArray[np.float64]
 
+NEUTRAL_WIDTH = 0.585  # of a mouth at rest, outer eye corners 1 apart; 33 tracked speakers
 CLOSED_GAP = 0.003  # face widths: lips snapped to one seam lie this close
 
 NOSE = (1, 2, 4, 5, 6, 19, 94, 97, 326, 98, 327, 168, 195, 197, 129, 358, 64, 294, 48, 278)
@@ -64,15 +65,24 @@ class MouthFrame:
     half_width: float  # of the outer corners
     seam: float  # y in the middle
     gap: float  # between the inner lips as pictured
+    neutral_half_width: float  # without the smile of the picture
+    raised: float  # how far the picture's corners are above the shut lips; < 0: below
 
     @staticmethod
     def of(canonical: Array) -> MouthFrame:
         """Measured on a face (478, 3) in canonical axes."""
+        half_width = float(canonical[291, 0] - canonical[61, 0]) / 2
+        eyes = float(np.linalg.norm(canonical[263] - canonical[33]))
+        gap = max(0.0, float(canonical[14, 1] - canonical[13, 1]))
+        shut = float(canonical[13, 1]) + 0.25 * gap  # see `closing`
+        raised = shut - float(canonical[[61, 291], 1].mean())
         return MouthFrame(
             centre=float(canonical[[78, 308], 0].mean()),
-            half_width=float(canonical[291, 0] - canonical[61, 0]) / 2,
+            half_width=half_width,
             seam=float(canonical[[13, 14], 1].mean()),
-            gap=max(0.0, float(canonical[14, 1] - canonical[13, 1])),
+            gap=gap,
+            neutral_half_width=min(half_width, NEUTRAL_WIDTH / 2 * eyes),
+            raised=float(np.clip(raised, -0.02, 0.10)),
         )
 
 
@@ -119,7 +129,7 @@ class _Lips:
         self.upper = self._among(_UPPER)
         self.lower = self._among(_LOWER)
         self.inner = self._among(_INNER)
-        self.outward = self.lower.astype(float) - self.upper  # y away from the seam
+        self.outward: Array = self.lower.astype(float) - self.upper  # y away from the seam
         self.lip = self._among(LIPS)
         self.corner = self._among(CORNERS)
         self.side = np.sign(canonical[index, 0])
@@ -214,7 +224,11 @@ def _both_sides(lips: _Lips) -> dict[str, Array]:
 def _middle(lips: _Lips, frame: MouthFrame) -> dict[str, Array]:
     """Handle values of the shapes that have no side."""
     x, bell, thick = lips.x, lips.bell, lips.thickness
-    narrow = -frame.half_width * x * np.sqrt(lips.corner_ness)
+    inwards = -x * np.sqrt(lips.corner_ness)
+    narrow = frame.neutral_half_width * inwards
+    # round lips do not smile: corners come in and level, whatever the picture shows
+    unsmile = (frame.half_width - frame.neutral_half_width) * inwards
+    level = frame.raised * x**2
     outer = ~lips.inner
     # rounding alone never parts the lips: the jaw does, so that a closed mouth can be round
     pout = np.where(lips.inner, 0.0, -np.where(lips.upper, 0.10, 0.16) * thick * bell)
@@ -224,11 +238,13 @@ def _middle(lips: _Lips, frame: MouthFrame) -> dict[str, Array]:
         left[lips._among(group), 0] = amount
     return {
         "mouthPucker": lips.values(
-            0.44 * narrow, pout * lips.outward, -0.05 * (0.6 + 0.4 * bell),
+            0.44 * narrow + 0.6 * unsmile, pout * lips.outward + 0.6 * level,
+            -0.05 * (0.6 + 0.4 * bell),
             low_cheeks=(-0.022, 0.0, -0.01),
         ),
         "mouthFunnel": lips.values(
-            0.12 * narrow, np.where(lips.inner, 0.0, 0.012) * lips.outward * bell,
+            0.12 * narrow + 0.5 * unsmile,
+            np.where(lips.inner, 0.0, 0.012) * lips.outward * bell + 0.5 * level,
             -0.045 * (0.6 + 0.4 * bell), low_cheeks=(-0.012, 0.004, 0.0), chin=(0.0, 0.010, 0.0),
         ),
         "mouthRollUpper": lips.values(

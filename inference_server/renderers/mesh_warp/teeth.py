@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 
 ARCH_SPAN = np.radians(84)  # half of the arch that is modelled
 UPPER_EDGE = 0.024  # face widths below the seam: edge of the upper teeth
-LOWER_EDGE = 0.026  # below the seam: edge of the lower teeth
+LOWER_EDGE = 0.034  # below the seam: edge of the lower teeth
 _COLUMNS = 29
 # crown widths from the middle outwards, mm (Wheeler's Dental Anatomy)
 _UPPER_MM = (8.5, 6.6, 7.6, 7.0, 6.8, 10.0, 10.0)
@@ -93,7 +93,10 @@ def _texture(
         off_centre = abs(a + b) / 2
         # the second tooth is a little shorter, and all get shorter towards the back
         length = 1 - (0.06 if 0.2 < off_centre < 0.32 else 0.0) - 0.10 * off_centre
-        cover = np.clip((length - y - 0.10 * np.abs(x) ** 5) / 0.035, 0, 1)
+        notch = 0.10 * np.abs(x) ** 5
+        if palette.flat:  # one band
+            length, notch = 0.97, 0 * notch
+        cover = np.clip((length - y - notch) / 0.035, 0, 1)
         if palette.flat:
             tone = np.ones_like(cover)
         else:
