@@ -110,6 +110,9 @@ PARAMS = (
     Param("palette_size", "Palette", 16.0, 3.0, 32.0, description="number of flat colours"),
     Param("stroke_size", "Strokes", 1.0, 0.5, 3.0, description="size of strokes and washes"),
     Param("paper", "Paper", 1.0, 0.0, 2.0, description="how much paper or canvas shows"),
+    Param("tooth_show", "Teeth", 1.0, 0.0, 2.0, description="how much of the teeth shows; 0: none"),
+    Param("tongue", "Tongue", 1.0, 0.0, 2.0, description="how much of the tongue shows; 0: none"),
+    Param("mouth_dark", "Mouth Shade", 1.0, 0.0, 2.0, description="how dark it is in the mouth"),
     Param("framing", "Framing", "crop", choices=("crop", "picture"), description="face or all"),
     Param("alpha", "Alpha", False, description="transparent background, from the matte"),
 )

@@ -20,8 +20,11 @@ from .registry import Renderer, Style
 
 KEY_VERSION = 1  # change it when what goes into a key changes
 STEPS_PER_UNIT = 10_000  # motion is rounded to 1e-4
-MOTION_PARAMS = ("lip_amount", "head_amount", "eye_amount")  # already in the motion
-_PLAIN_STYLE = "photo"  # has no strokes: no param of the look changes it
+MOTION_PARAMS = (  # already in the motion
+    "lip_amount", "head_amount", "eye_amount", "nod_amount", "still", "mouth", "voice_style",
+)  # fmt: skip
+RENDERER_PARAMS = ("tooth_show", "tongue", "mouth_dark")  # these count in any style
+_PLAIN_STYLE = "photo"  # has no strokes: no other param of the look changes it
 
 
 def rounded(motion: Motion) -> Motion:
@@ -38,14 +41,18 @@ def rounded(motion: Motion) -> Motion:
 def look_key(face_crop_key: str, renderer: Renderer, style: Style, look: Look) -> str:
     """Digest of everything but the motion."""
     plain = look.style == _PLAIN_STYLE
-    params = {name: value for name, value in look.params.items() if name not in MOTION_PARAMS}
+    params = {
+        name: value
+        for name, value in look.params.items()
+        if name not in MOTION_PARAMS and (name in RENDERER_PARAMS or not plain)
+    }
     return digest(
         KEY_VERSION,
         face_crop_key,
         [renderer.name, renderer.version, style.name, style.version],
         [look.size, look.framing, look.alpha],
         look.seed,  # renderers may draw by it in any style: teeth, paper
-        {} if plain else params,
+        params,
     )
 
 

@@ -85,7 +85,7 @@ EDIT_TOLERANCE = 1e-3  # of a channel's range; F-Curves are float32, keys are ro
 
 @dataclass(frozen=True)
 class Param:
-    """One setting of `ShotSpec.params`; a number with a range, a choice, or a switch."""
+    """One setting of `ShotSpec.params`; a number with a range, a choice, a switch or a file."""
 
     name: str
     label: str
@@ -94,17 +94,25 @@ class Param:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     description: str = ""
+    is_path: bool = False  # a file; "" is none
 
 
 PARAMS = (
     Param("lip_amount", "Lips", 1.0, 0.0, 2.0, description="how far the mouth moves"),
     Param("head_amount", "Head", 1.0, 0.0, 2.0, description="how far the head sways; 0 is still"),
     Param("eye_amount", "Eyes", 1.0, 0.0, 2.0, description="how often the eyes blink and wander"),
+    Param("nod_amount", "Nods", 0.0, 0.0, 2.0, description="how far stressed syllables nod"),
+    Param("still", "Still", False, description="only lips and blinks move"),
+    Param("mouth", "Mouth", "neural", choices=("neural", "rules"), description="who hears lips"),
+    Param("voice_style", "Style", "", is_path=True, description="a file made by learn-style"),
     Param("line_weight", "Line Weight", 1.0, 0.25, 4.0, description="thickness of drawn lines"),
     Param("detail", "Detail", 1.0, 0.25, 2.0, description="how much of the picture is kept"),
-    Param("palette_size", "Palette", 14.0, 3.0, 32.0, description="number of flat colours"),
+    Param("palette_size", "Palette", 16.0, 3.0, 32.0, description="number of flat colours"),
     Param("stroke_size", "Strokes", 1.0, 0.5, 3.0, description="size of strokes and washes"),
     Param("paper", "Paper", 1.0, 0.0, 2.0, description="how much paper or canvas shows"),
+    Param("tooth_show", "Teeth", 1.0, 0.0, 2.0, description="how much of the teeth shows; 0: none"),
+    Param("tongue", "Tongue", 1.0, 0.0, 2.0, description="how much of the tongue shows; 0: none"),
+    Param("mouth_dark", "Mouth Shade", 1.0, 0.0, 2.0, description="how dark it is in the mouth"),
     Param("framing", "Framing", "crop", choices=("crop", "picture"), description="face or all"),
     Param("alpha", "Alpha", False, description="transparent background, from the matte"),
 )
