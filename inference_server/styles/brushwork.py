@@ -70,8 +70,9 @@ def painted(
     shape = picture.shape[:2]
     owner = np.full(shape, -1, np.int32)
     near = np.empty(shape, np.float32)
-    dx, dy, height, tint = (np.zeros(shape, np.float32) for _ in range(4))
-    canvas = (owner, near, dx, dy, height, tint)
+    dx, dy, across, along = (np.zeros(shape, np.float32) for _ in range(4))
+    canvas = (owner, near, dx, dy, across, along)
+    drawn = []
     contrast = _contrast(picture, detail)
     random = np.random.default_rng(seed)
     first = 0
@@ -85,9 +86,11 @@ def painted(
         length = min(brush.length * scale, MOST_REACH * detail)
         _paint(
             picture, *flow, middles, lots, np.float32(brush.radius * scale), np.float32(length),
-            np.float32(detail), first, canvas,
+            first, canvas,
         )  # fmt: skip
         first += len(middles)
+        drawn.append(lots)
+    height, tint = _surface(owner, across, along, np.concatenate(drawn), np.float32(detail))
     return Paint(dx, dy, height, tint)
 
 
@@ -119,7 +122,7 @@ def _middles(
 
 
 @nb.njit(cache=True, nogil=True)
-def _paint(picture, tx, ty, middles, lots, radius, longest, detail, first, canvas):  # type: ignore[no-untyped-def]
+def _paint(picture, tx, ty, middles, lots, radius, longest, first, canvas):  # type: ignore[no-untyped-def]
     """Paint strokes over each other, in order."""
     step = max(np.float32(1), np.float32(0.9) * radius)
     most = int(longest / step)
@@ -130,7 +133,7 @@ def _paint(picture, tx, ty, middles, lots, radius, longest, detail, first, canva
         width = radius * (np.float32(0.75) + np.float32(0.5) * lots[n, 1])
         for k in range(start, end + 1):
             _dab(
-                spine, k, start, end, middles[n], width, step, lots[n], detail, first + n, canvas
+                spine, k, start, end, middles[n], width, step, first + n, canvas
             )  # fmt: skip
 
 
@@ -168,9 +171,9 @@ def _trace(picture, tx, ty, middle, n_steps, step, most, spine):  # type: ignore
 
 
 @nb.njit(cache=True, nogil=True)
-def _dab(spine, k, start, end, middle, width, step, lot, detail, number, canvas):  # type: ignore[no-untyped-def]
+def _dab(spine, k, start, end, middle, width, step, number, canvas):  # type: ignore[no-untyped-def]
     """Put the part of a stroke around one point of its spine on the canvas."""
-    owner, near, dx, dy, height, tint = canvas
+    owner, near, dx, dy, aside, ahead = canvas
     rows, columns = owner.shape
     px, py = spine[k, 0], spine[k, 1]
     a, b = max(k - 1, start), min(k + 1, end)
@@ -180,13 +183,14 @@ def _dab(spine, k, start, end, middle, width, step, lot, detail, number, canvas)
         ux, uy = ux / norm, uy / norm
     else:
         ux, uy = np.float32(1), np.float32(0)
-    reach = width + step
+    half = np.float32(0.75) * step  # a little more than half-way to the next point
+    reach = math.sqrt(width * width + half * half)
     for i in range(max(0, math.ceil(py - reach)), min(rows - 1, math.floor(py + reach)) + 1):
         for j in range(max(0, math.ceil(px - reach)), min(columns - 1, math.floor(px + reach)) + 1):
             qx, qy = np.float32(j) - px, np.float32(i) - py
             along, across = qx * ux + qy * uy, qy * ux - qx * uy
             inner = a < k < b
-            if abs(across) > width or (inner and abs(along) > step):
+            if abs(across) > width or (inner and abs(along) > half):
                 continue
             if not inner and along * along + across * across > width * width:
                 continue
@@ -195,18 +199,28 @@ def _dab(spine, k, start, end, middle, width, step, lot, detail, number, canvas)
                 continue
             owner[i, j], near[i, j] = number, distance
             dx[i, j], dy[i, j] = middle[0] - np.float32(j), middle[1] - np.float32(i)
-            v, s = across / width, (np.float32(k - start) * step + along) / detail
-            height[i, j] = _height(v, s, lot, width / detail)
-            tint[i, j] = 2 * lot[2] - 1
+            aside[i, j], ahead[i, j] = across, np.float32(k - start) * step + along
 
 
 @nb.njit(cache=True, nogil=True)
-def _height(v, s, lot, width):  # type: ignore[no-untyped-def]
-    """Of the paint at `v`, -1..1, across a stroke and `s` px along it: bristles, raised edges."""
+def _surface(owner, across, along, lots, detail):  # type: ignore[no-untyped-def]
+    """Height and tint (H, W) of the strokes that are seen."""
+    rows, columns = owner.shape
+    height, tint = np.zeros_like(across), np.zeros_like(across)
+    for i in range(rows):
+        for j in range(columns):
+            n = owner[i, j]
+            if n >= 0:
+                height[i, j] = _height(across[i, j] / detail, along[i, j] / detail, lots[n])
+                tint[i, j] = 2 * lots[n, 2] - 1
+    return height, tint
+
+
+@nb.njit(cache=True, nogil=True)
+def _height(v, s, lot):  # type: ignore[no-untyped-def]
+    """Of the paint, `v` px beside the spine and `s` px along it: bristles and overlaps."""
     phase = 40 * lot[2]
-    bristles = (
-        math.sin(v * width * 2.1 + phase + 0.5 * math.sin(0.11 * s + 3 * phase))
-        + 0.7 * math.sin(v * width * 3.7 - 2 * phase + 0.6 * math.sin(0.17 * s + phase))
-    )  # fmt: skip
-    edge = v * v
-    return 0.35 * bristles + 1.1 * edge * edge * (1 - 0.5 * edge) + 1.6 * lot[1]
+    bristles = math.sin(v * 2.1 + phase + 0.5 * math.sin(0.11 * s + 3 * phase)) + 0.7 * math.sin(
+        v * 3.7 - 2 * phase + 0.6 * math.sin(0.17 * s + phase)
+    )
+    return 0.35 * bristles + 1.6 * lot[1]

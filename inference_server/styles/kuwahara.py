@@ -17,15 +17,14 @@ import numpy.typing as npt
 
 from .line_filters import Field
 
-_RINGS = ((0.0, 1), (0.35, 8), (0.66, 16), (0.93, 16))  # radius, places
+_RINGS = ((0.0, 1), (0.3, 8), (0.55, 16), (0.78, 16), (0.96, 16))  # radius, places
 _SECTORS = 8
 _OVERLAP = 0.33  # zeta of equation 7: how far a sector reaches past the centre
-_STRETCH = 1.0  # alpha of equation 2: 1 makes ellipses of up to 4 : 1
 _NOISE = 0.055  # standard deviation, of 0..1, above which a sector loses its say
 
 
-def _pattern() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Places (n, 2) in the unit disc and their weights (n, 8) in the sectors, which sum to 1."""
+def _pattern() -> tuple[Field, npt.NDArray[np.int32], Field]:
+    """Places (n, 2) in the unit disc; for each sector which of them (8, m), and weights (8, m)."""
     places, areas = [], []
     for k, (radius, count) in enumerate(_RINGS):
         angles = (np.arange(count) + 0.5 * (k % 2)) * 2 * np.pi / count
@@ -40,10 +39,14 @@ def _pattern() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     eta = (_OVERLAP + math.cos(half)) / math.sin(half) ** 2
     share = np.maximum(ahead + _OVERLAP - eta * aside**2, 0) ** 2
     weights = share / np.maximum(share.sum(1, keepdims=True), 1e-9) * gauss[:, None]
-    return where.astype(np.float32), (weights / weights.sum(0)).astype(np.float32)
+    weights /= weights.sum(0)
+    most = int((weights > 1e-6).sum(0).max())
+    which = np.argsort(-weights, axis=0, kind="stable")[:most].T
+    says = np.take_along_axis(weights.T, which, axis=1)
+    return where.astype(np.float32), which.astype(np.int32), says.astype(np.float32)
 
 
-_PLACES, _WEIGHTS = _pattern()
+_PLACES, _WHICH, _SAYS = _pattern()
 
 
 def kuwahara(picture: Field, tx: Field, ty: Field, anisotropy: Field, radius: float) -> Field:
@@ -58,54 +61,45 @@ def kuwahara(picture: Field, tx: Field, ty: Field, anisotropy: Field, radius: fl
     """
     soft = max(0.3, 0.11 * radius)  # the distance between places
     smooth = cv2.GaussianBlur(picture, (0, 0), soft, borderType=cv2.BORDER_REFLECT_101)
-    return _filtered(smooth, tx, ty, anisotropy, np.float32(radius), _PLACES, _WEIGHTS)
+    return _filtered(smooth, tx, ty, anisotropy, np.float32(radius), _PLACES, _WHICH, _SAYS)
 
 
 @nb.njit(cache=True, nogil=True)
-def _filtered(
-    picture: Field,
-    tx: Field,
-    ty: Field,
-    anisotropy: Field,
-    radius: np.float32,
-    places: npt.NDArray[np.float32],
-    weights: npt.NDArray[np.float32],
-) -> Field:
-    height, width, _ = picture.shape
+def _filtered(  # type: ignore[no-untyped-def]
+    picture, tx, ty, anisotropy, radius, places, which, says
+):  # fmt: skip
+    rows, columns, _ = picture.shape
     out = np.empty_like(picture)
-    sums = np.zeros((4, _SECTORS), np.float32)
-    one, half = np.float32(1), np.float32(0.5)
-    for y in range(height):
-        for x in range(width):
-            stretch = (np.float32(_STRETCH) + anisotropy[y, x]) / np.float32(_STRETCH)
+    seen = np.empty((4, len(places)), np.float32)  # r, g, b and their squares at each place
+    zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
+    for y in range(rows):
+        for x in range(columns):
+            stretch = one + anisotropy[y, x]  # equation 2 with alpha 1: ellipses of up to 4 : 1
             along, across = radius * stretch, radius / stretch
             ax, ay = along * tx[y, x], along * ty[y, x]
             bx, by = -across * ty[y, x], across * tx[y, x]
-            sums[:] = 0
+            px, py = np.float32(x) + half, np.float32(y) + half
             for n in range(len(places)):
                 u, v = places[n, 0], places[n, 1]
-                i = int(np.float32(y) + u * ay + v * by + half)
-                j = int(np.float32(x) + u * ax + v * bx + half)
-                i, j = min(max(i, 0), height - 1), min(max(j, 0), width - 1)
+                i = min(int(max(py + u * ay + v * by, zero)), rows - 1)
+                j = min(int(max(px + u * ax + v * bx, zero)), columns - 1)
                 r, g, b = picture[i, j, 0], picture[i, j, 1], picture[i, j, 2]
-                square = r * r + g * g + b * b
-                for k in range(_SECTORS):
-                    w = weights[n, k]
-                    sums[0, k] += w * r
-                    sums[1, k] += w * g
-                    sums[2, k] += w * b
-                    sums[3, k] += w * square
-            red, green, blue, mass = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-            for k in range(_SECTORS):
-                r, g, b = sums[0, k], sums[1, k], sums[2, k]
-                spread = max(sums[3, k] - (r * r + g * g + b * b), np.float32(0))
-                spread *= np.float32(1 / _NOISE**2)
+                seen[0, n], seen[1, n], seen[2, n], seen[3, n] = r, g, b, r * r + g * g + b * b
+            red, green, blue, mass = zero, zero, zero, np.float32(1e-20)
+            for k in range(len(which)):
+                r, g, b, square = zero, zero, zero, zero
+                for m in range(which.shape[1]):
+                    n, say = which[k, m], says[k, m]
+                    r += say * seen[0, n]
+                    g += say * seen[1, n]
+                    b += say * seen[2, n]
+                    square += say * seen[3, n]
+                spread = max(square - (r * r + g * g + b * b), zero) * np.float32(1 / _NOISE**2)
                 spread *= spread
                 say = one / (one + spread * spread)  # q = 8 in equation 5
                 red += say * r
                 green += say * g
                 blue += say * b
                 mass += say
-            mass = max(mass, np.float32(1e-20))
             out[y, x, 0], out[y, x, 1], out[y, x, 2] = red / mass, green / mass, blue / mass
     return out

@@ -22,7 +22,7 @@ _ROOT = 0.45  # large areas count less than their size
 _ALWAYS = ((96.0, 0.0, 3.0), (9.0, 3.0, 1.0), (27.0, 24.0, 13.0))  # teeth, pupils, mouth
 _CHROMA = 1.22  # flat colours are stronger than the picture's
 _HUE = 1.5  # a and b count as much more than L
-_BLEND = 0.045  # 1 / Lab units^2: how sharply one colour gives way to the next
+_BLEND = 0.08  # 1 / Lab units^2: how sharply one colour gives way to the next
 
 
 def counted(picture: Field, inside: npt.NDArray[np.bool_]) -> Palette:

@@ -24,7 +24,7 @@ _GRAPHITE = (46.0, 46.0, 51.0)  # RGB
 _LINE = Nib(fade=0.16, full=1.15, length=6.0, radius=1.0)
 _TONE_WEIGHTS = (0.35, 0.5, 0.15)  # of RGB: lips have a tone of their own
 _FINE = 0.8  # blur before tone is measured
-_WHITE, _RANGE = 1.14, 1.2  # levelled tone of bare paper; below it darkness grows
+_WHITE, _RANGE = 1.14, 1.05  # levelled tone of bare paper; how far below it all is dark
 _SOFT = 0.16  # darkness over which a stroke appears
 _LIGHT_HAND, _HEAVY_HAND = 0.26, 0.56  # pressure: least, and what darkness adds
 _SMUDGE = 0.34  # graphite between the strokes of the darkest tone
@@ -95,7 +95,8 @@ class Pencil:
         flowing = resized(flowing, shape, cv2.INTER_AREA if factor > 1 else cv2.INTER_LINEAR)
         # paper that was white in the picture stays bare
         white = (1 - params["tone_black"]) / (params["tone_skin"] - params["tone_black"])
-        dark = np.clip((np.float32(min(_WHITE, 0.96 * white)) - flowing) / np.float32(_RANGE), 0, 1)
+        white = np.float32(min(_WHITE, 0.96 * white))
+        dark = np.clip((white - flowing) / (white * np.float32(_RANGE)), 0, 1)
         return _drawn(dark, line, paper.decoded(grain, shape), rough)
 
 
