@@ -178,7 +178,7 @@ def look_of(settings: Any) -> dict[str, Any]:
         "style": settings.style,
         "seed": settings.seed,
         "holds": int(settings.holds),
-        "params": {param.name: _plain(getattr(settings, param.name)) for param in protocol.PARAMS},
+        "params": {param.name: _param_value(settings, param) for param in protocol.PARAMS},
     }
 
 
@@ -335,6 +335,11 @@ def _own_id(shot_id: str, shot: Any | None, taken: Set[str] = frozenset()) -> st
     while f"{stem}_{number}" in others or shot_folder(f"{stem}_{number}").exists():
         number += 1
     return f"{stem}_{number}"
+
+
+def _param_value(settings: Any, param: protocol.Param) -> float | str | bool:
+    value = getattr(settings, param.name)
+    return str(strips.absolute(value)) if param.is_path and value else _plain(value)
 
 
 def _plain(value: Any) -> float | str | bool:

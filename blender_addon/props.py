@@ -131,6 +131,8 @@ def _param_property(param: protocol.Param) -> Any:
     if param.choices:
         items = [(choice, choice.title(), "") for choice in param.choices]
         return EnumProperty(items=items, **options)
+    if param.is_path:
+        options |= {"subtype": "FILE_PATH", "options": _RELATIVE}
     if param.minimum is not None and param.maximum is not None:
         options |= {"min": param.minimum, "max": param.maximum}
     return _PROPERTY_OF[type(param.default)](**options)

@@ -1,4 +1,4 @@
-"""The command line: `animate-portrait render | motion | analyze | doctor | models | serve`.
+"""The command line: `animate-portrait render | motion | analyze | learn-style | ...`.
 
 Exit status 0 and a result, or 1 (2 for a wrong command line, 130 for Ctrl-C) and one line on
 stderr. With `--json` stdout holds one JSON object and nothing else.
@@ -70,11 +70,16 @@ def _parser() -> argparse.ArgumentParser:
     analyze.add_argument("image", metavar="IMAGE")
     analyze.add_argument("--landmarks", metavar="FILE", help="hand-placed points, JSON")
     analyze.set_defaults(run=_analyze)
+    learn = commands.add_parser("learn-style", help="how one person speaks, from a video of them")
+    learn.add_argument("clip", metavar="CLIP")
+    learn.add_argument("-o", "--out", required=True, metavar="STYLE.safetensors")
+    learn.set_defaults(run=_learn_style)
     doctor = commands.add_parser("doctor", help="look whether everything is installed")
     doctor.set_defaults(run=_doctor)
     models = commands.add_parser("models", help="weight files")
     _add_models(models.add_subparsers(dest="action", required=True, metavar="ACTION"))
-    for command in (commands.choices["render"], commands.choices["motion"], analyze, doctor):
+    talkative = (commands.choices["render"], commands.choices["motion"], analyze, learn, doctor)
+    for command in talkative:
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
     serve = commands.add_parser("serve", help="the server that the add-on talks to")
     serve.add_argument("--idle-timeout", type=float, default=900.0, metavar="SECONDS")
@@ -222,6 +227,26 @@ def _analyze(options: argparse.Namespace, console: Console) -> int:
         x0, y0, x1, y1 = face["box"]
         where = f"{x1 - x0:.0f}x{y1 - y0:.0f} px at {x0:.0f}, {y0:.0f}"
         console.say(f"  face {index}: {where} ({face['source']}, score {face['score']:.2f})")
+    return 0
+
+
+def _learn_style(options: argparse.Namespace, console: Console) -> int:
+    from .learn_style import learn, style_path
+    from .speech.style import write_style
+    from .take_folder import writing
+
+    clip, target = Path(options.clip), style_path(options.out)
+    lesson = learn(clip)
+    with writing(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_style(lesson.style, target, clip.name)
+    fits = (round(lesson.fit_before, 3), round(lesson.fit_after, 3))
+    if options.json:
+        fields = {"minutes": round(lesson.minutes, 2), "lag_ms": lesson.lag_ms, "fits": fits}
+        console.say(json.dumps({"style": str(target), **fields}))
+        return 0
+    late = f", sound {lesson.lag_ms} ms late (corrected)" if lesson.lag_ms else ""
+    console.say(f"{target}: {lesson.minutes:.1f} min{late}; fit of opening {fits[0]} to {fits[1]}.")
     return 0
 
 

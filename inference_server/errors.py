@@ -61,6 +61,10 @@ class AudioUnreadable(AnimatePortraitError):
     """The sound is missing, damaged, empty or holds no such range."""
 
 
+class ClipUnusable(AnimatePortraitError):
+    """A video that nothing can be learned from: too short, or sound that does not fit the lips."""
+
+
 class RendererUnavailable(AnimatePortraitError):
     """The renderer, style or detector is unknown, or cannot run here."""
 

@@ -22,7 +22,7 @@ from . import audio_io, image_io, registry
 from .cache import Cache, code_key, digest
 from .checkpoints import bundled_weights, sha256_of
 from .datatypes import AudioRange, Face, FaceCrop, Look, Motion, Portrait, Speech
-from .errors import AudioUnreadable, Cancelled, ImageUnreadable
+from .errors import AudioUnreadable, Cancelled, ImageUnreadable, WeightsMissing
 from .keys import MOTION_PARAMS
 from .portrait import analysis, crop
 from .registry import SpokenMotion
@@ -130,7 +130,7 @@ class Parts:
         params: Mapping[str, Any],
         cancelled: Callable[[], bool],
     ) -> tuple[SpokenMotion, str]:
-        """What the default motion source makes of the sound.
+        """What a motion source makes of the sound: that of params["mouth"], or the first one.
 
         The source is loaded only when it has something to do: it may bring torch with it.
 
@@ -141,7 +141,7 @@ class Parts:
         Returns:
             The motion, and name and version of the source.
         """
-        name = registry.MOTION_SOURCES[0].name
+        name = _source_name(params)
         heard: list[Speech] = []  # filled when the sound had to be decoded
 
         def listen() -> Voice:
@@ -159,7 +159,7 @@ class Parts:
             "motion",
             code_key("speech", "motion", "models", "audio_io", "parts"),
             bundled_weights(),
-            [name, voice.key, str(fps), count, seed, amounts],
+            [name, voice.key, str(fps), count, seed, amounts, _style_key(params)],
         )
 
         def make() -> tuple[SpokenMotion, str]:
@@ -191,6 +191,24 @@ class Parts:
 def count_frames(duration_s: Fraction, fps: Fraction) -> int:
     """Duration times fps, rounded half up, at least 1."""
     return max(1, int(duration_s * fps + Fraction(1, 2)))
+
+
+def _source_name(params: Mapping[str, Any]) -> str:
+    names = [entry.name for entry in registry.MOTION_SOURCES]
+    wanted = str(params.get("mouth", names[0]))
+    return wanted if wanted in names else names[0]
+
+
+def _style_key(params: Mapping[str, Any]) -> str:
+    """Digest of the file that params["voice_style"] names; empty without one."""
+    path = params.get("voice_style")
+    if not path:
+        return ""
+    try:
+        return sha256_of(Path(path))
+    except OSError as failure:
+        text = f'Cannot read the voice style "{path}": {failure.strerror}.'
+        raise WeightsMissing(text, "Choose another file, or none.") from failure
 
 
 def _check(cancelled: Callable[[], bool]) -> None:

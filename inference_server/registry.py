@@ -145,7 +145,10 @@ STYLES = (
     Entry("oil", "Oil", ".styles.oil", "Oil", ("cv2", "numba")),
     Entry("watercolour", "Watercolour", ".styles.watercolour", "Watercolour", ("cv2", "numba")),
 )
-MOTION_SOURCES = (Entry("rules", "Rules (any language)", ".speech.rules", "Rules"),)
+MOTION_SOURCES = (
+    Entry("neural", "Neural", ".speech.neural", "Neural", ("torch",)),
+    Entry("rules", "Rules", ".speech.rules", "Rules", ("torch",)),
+)
 DETECTORS = (
     Entry("mediapipe", "MediaPipe Face Mesh", ".portrait.mediapipe_mesh", "MediaPipeMesh"),
     Entry("face_alignment", "face-alignment", ".portrait.fan_points", "FanPoints"),

@@ -272,6 +272,8 @@ def _param_value(param: protocol.Param, value: object) -> float | str | bool:
         if not isinstance(value, str) or value not in param.choices:
             raise _wrong(field, value, f"one of {', '.join(param.choices)}")
         return value
+    if param.is_path:
+        return str(_path(field, value)) if value != "" else ""
     low = -math.inf if param.minimum is None else param.minimum
     high = math.inf if param.maximum is None else param.maximum
     return _number(field, value, low, high)

@@ -15,7 +15,7 @@ LAYERS = (  # each may import the ones above it, and its own
      "take_folder", "messages", "pipes", "jobs", "stages", "reuse", "movie", "console", "drawing"},
     {"models"},
     {"portrait", "speech", "motion", "renderers", "styles"},
-    {"parts", "pipeline"},
+    {"parts", "pipeline", "learn_style"},
     {"serve", "cli", "doctor"},
 )  # fmt: skip
 SEPARATE = {("speech", "portrait"), ("portrait", "speech")}

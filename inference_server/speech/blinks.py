@@ -11,7 +11,7 @@ from .seeded import draws
 from .voice import STEPS_PER_S
 
 _CLOSE_S, _SHUT_S, _OPEN_S = 0.08, 0.04, 0.17  # measured on talking heads
-_PER_MINUTE = 20.0  # of people in conversation, from the literature
+PER_MINUTE = 20.0  # of people in conversation, from the literature
 _SPREAD = 0.65  # of the log-normal spacing
 _CLOSEST_S = 0.45
 _PHRASE_END_S = 0.4  # a blink this near to the end of a phrase moves there
@@ -58,7 +58,7 @@ def lids(
 
 def _moments(start_s: float, end_s: float, seed: int, amount: float) -> list[float]:
     """Blinks between two moments of the sound, in seconds of the sound."""
-    median_s = 60 / (_PER_MINUTE * amount) / np.exp(_SPREAD**2 / 2)
+    median_s = 60 / (PER_MINUTE * amount) / np.exp(_SPREAD**2 / 2)
     moments: list[float] = []
     now_s = 0.0
     for draw in draws(seed, _STREAM):

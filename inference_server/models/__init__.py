@@ -1,0 +1,1 @@
+"""Torch modules only: networks and their building blocks."""
