@@ -53,6 +53,7 @@ class Jobs:
         self.list: list[Job] = []
         self.launch: Callable[[], Launch] = _no_launch  # set by prefs.py; raises CannotUse
         self.idle_s: Callable[[], float] = lambda: 0.0  # set by prefs.py
+        self.ticked_at = 0.0  # time.monotonic()
         self.longest_tick_s = 0.0  # since `reset_measure`, on the wall
         self.longest_tick_cpu_s = 0.0  # all threads of Blender; other programs do not count
         self.longest_undo_s = 0.0  # Blender's own work for one undo step; it cannot be sliced
@@ -138,6 +139,7 @@ class Jobs:
     def tick(self) -> None:
         """A few milliseconds of whatever has to be done; called on the main thread only."""
         began, cpu = time.perf_counter(), time.process_time()
+        self.ticked_at = time.monotonic()
         if self._undo_message:
             self._push_undo()
             return
@@ -213,12 +215,14 @@ class Jobs:
         job.since = time.monotonic()
 
     def _drain(self, deadline: float) -> None:
-        while self._server is not None and time.perf_counter() < deadline:
+        while self._server is not None:
             message = self._server.poll()
             if message is None:
                 break
             self._used_at = time.monotonic()
             self._hear(message)
+            if time.perf_counter() > deadline:
+                break
         try:
             job_id, loaded = self._loaded.get_nowait()
         except queue.Empty:

@@ -1,5 +1,6 @@
 """Keeps the queue of jobs moving in a window, and ends it when Blender goes on."""
 
+import time
 from typing import Any
 
 import bpy
@@ -10,6 +11,7 @@ from .job import Job, State
 from .jobs import JOBS
 
 TIMER_PERIOD_S = 0.1
+STALLED_S = 3.0  # without a tick: the operator that should be running has died of an error
 APPLY_PERIOD_S = 0.01  # while a result is put onto the timeline
 
 
@@ -27,9 +29,10 @@ class ANIMPORTRAIT_OT_run_jobs(bpy.types.Operator):
     def invoke(self, context: Any, _event: Any) -> set[str]:
         """Starts the timer, unless another one of us runs already."""
         cls = type(self)
-        if cls._running:
+        if cls._running and time.monotonic() - JOBS.ticked_at < STALLED_S:
             return {"CANCELLED"}
         cls._running = True
+        JOBS.ticked_at = time.monotonic()
         self._reported = {job.id for job in JOBS.list if job.ended}
         self._set_timer(context, TIMER_PERIOD_S)
         context.window_manager.modal_handler_add(self)

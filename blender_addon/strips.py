@@ -183,9 +183,9 @@ def place(strip: Strip, span: Span) -> int:
     Returns:
         By how many frames Blender has moved the strip and its keys.
     """
-    for name in ("frame_offset_start", "frame_offset_end", "animation_offset_start"):
+    trims = ("frame_offset_start", "frame_offset_end")
+    for name in (*trims, "animation_offset_start", "animation_offset_end"):
         _set(strip, name, 0)
-    _set(strip, "animation_offset_end", 0)
     moved_by = span.start - round(_get(strip, "frame_start"))
     meta = strip.parent_meta()
     siblings = top_level(meta if meta is not None else strip.id_data.sequence_editor)
@@ -339,12 +339,10 @@ def _aud_length_s(path: Path) -> Fraction | None:
         return None
 
 
-def _is_5_2(strip: Strip) -> bool:
-    return "content_start" in strip.bl_rna.properties
-
-
 def _name(strip: Strip, name: str) -> str:
-    return _NAMES_5_2[name] if _is_5_2(strip) else name
+    """5.2 warns about the old names, so the new one is used where there is one."""
+    new = _NAMES_5_2[name]
+    return new if new in strip.bl_rna.properties else name
 
 
 def _get(strip: Strip, name: str) -> Any:

@@ -108,6 +108,10 @@ class ANIMPORTRAIT_PT_edit(_Panel, bpy.types.Panel):
             text = f"{status.dirty} of {status.visible} frames to draw"
             icon = "CHECKMARK" if status.dirty == 0 else "GREASEPENCIL"
         layout.label(text=text, icon=icon)
+        if len(getattr(shot, "retiming_keys", ())):
+            layout.label(text="This strip is retimed: keys stay where they are", icon="ERROR")
+        if orders.is_temporary(strips.shown_folder(shot)):
+            layout.label(text="Frames are temporary: save the file", icon="ERROR")
         row = layout.row()
         row.scale_y = 1.4
         row.operator(ops.ANIMPORTRAIT_OT_render_edits.bl_idname, icon="FILE_REFRESH")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from .conftest import FIRST, N_FRAMES, Stage, addon
+from .test_panels import draw
 
 pytestmark = pytest.mark.blender
 
@@ -139,6 +140,7 @@ def test_an_unsaved_file_has_temporary_takes_that_the_first_save_keeps(
     shot = stage.animate()
     orders, strips = addon("orders"), addon("strips")
     assert orders.is_temporary(strips.shown_folder(shot))
+    assert "Frames are temporary: save the file" in draw(stage, "ANIMPORTRAIT_PT_edit")["text"]
     stage.key(shot, "lip_open", 20, 1.0)
     stage.render_edits()
     target = tmp_path / "saved here"
