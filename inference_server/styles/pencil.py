@@ -20,14 +20,15 @@ from .line_filters import Field, blur, resized, smoothstep
 from .settings import number
 
 _PAPER = (250.0, 247.0, 240.0)  # RGB
-_GRAPHITE = (46.0, 46.0, 51.0)  # RGB
+_GRAPHITE = (52.0, 52.0, 56.0)  # RGB
 _LINE = Nib(fade=0.16, full=1.15, length=6.0, radius=1.0)
 _TONE_WEIGHTS = (0.35, 0.5, 0.15)  # of RGB: lips have a tone of their own
 _FINE = 0.8  # blur before tone is measured
 _WHITE, _RANGE = 1.14, 1.05  # levelled tone of bare paper; how far below it all is dark
 _SOFT = 0.16  # darkness over which a stroke appears
 _LIGHT_HAND, _HEAVY_HAND = 0.26, 0.56  # pressure: least, and what darkness adds
-_SMUDGE = 0.34  # graphite between the strokes of the darkest tone
+_SMUDGE = 0.30  # graphite between the strokes of the darkest tone
+_DEEP, _DEEP_FROM, _DEEP_TO = 0.42, 0.62, 0.95  # pupils and mouths: rubbed solid
 _TOOTH, _LINE_TOOTH, _SHEET = 0.34, 0.2, 0.008  # how much the paper shows in all that
 _MOST_LINE = 0.78
 
@@ -108,7 +109,7 @@ def _drawn(dark: Field, line: Field, grain: list[Field], rough: float) -> npt.ND
     drawn = smoothstep(seen - hatch, -_SOFT, _SOFT) * smoothstep(dark, 0.02, 0.08)
     pressure = np.float32(_LIGHT_HAND) + np.float32(_HEAVY_HAND) * dark
     shade = drawn * pressure
-    smudge = np.float32(_SMUDGE) * dark
+    smudge = np.float32(_SMUDGE) * dark + np.float32(_DEEP) * smoothstep(dark, _DEEP_FROM, _DEEP_TO)
     shade = shade + (1 - shade) * smudge
     # graphite stays on the heights of the paper; a heavy hand fills the valleys as well
     shade = np.clip(shade * (1 + np.float32(_TOOTH) * tooth * (1 - shade)), 0, 1)

@@ -280,8 +280,9 @@ def _redraw(prepared: Prepared, shape: Shape, canvas: Image, patch: Patch, maps:
     _paint_features(prepared, shape, photo, (x0, y0))
     grain = None
     if prepared.medium.ground is not None:
-        seen = _seen(maps, prepared.medium.ground, (x0, y0, x1, y1))
-        grain = np.ascontiguousarray(seen[..., :3])
+        seen, rim = _seen(maps, prepared.medium.ground, (x0, y0, x1, y1)), prepared.head.mouth_rim
+        lips, rest = shape.refined[rim, :2], prepared.head.uv[rim]
+        grain = restyle.grain_under(prepared.medium, seen, (x0, y0), lips, rest)
     restyle.blend(canvas, photo, grain, (x0, y0), patch, prepared.medium)
 
 

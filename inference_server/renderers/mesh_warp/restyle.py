@@ -28,7 +28,8 @@ class Medium:
     seed: int
     params: Mapping[str, Any]
     grain: Image | None  # of the whole picture: figure and what is around it, or the frame
-    ground: Plates | None  # the grain, to be seen through the maps of a frame
+    around: Image | None  # grain of the figure and its surroundings, in px of the texture
+    ground: Plates | None  # the same, to be seen through the maps of a frame
 
     @property
     def reach(self) -> float:
@@ -64,11 +65,11 @@ def medium(scene: Stage, figure: Image, look: Look) -> Medium | None:
     face = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
     params = {**look.params, **style.tuning(scene.frame, scale, face)}
     grain = style.grain(_whole(scene, figure), scale, look.seed, params)
-    ground = None
+    around, ground = None, None
     if grain is not None:
         around = _around(scene, grain)
         ground = figure_plates(scene, around, _inside(scene, around), opaque=True, crisp=True)
-    return Medium(style, scale, look.seed, params, grain, ground)
+    return Medium(style, scale, look.seed, params, grain, around, ground)
 
 
 def _whole(scene: Stage, figure: Image) -> Image:
@@ -106,12 +107,41 @@ def styled_plates(
     """
     whole = drawing.redraw(_whole(scene, figure), drawing.grain)
     under = None
-    if drawing.grain is not None:
-        under = np.ascontiguousarray(_inside(scene, _around(scene, drawing.grain)))
+    if drawing.around is not None:
+        under = np.ascontiguousarray(_inside(scene, drawing.around))
     background = drawing.redraw(clean, under)
     wide = _around(scene, whole)
     frame = _inside(scene, whole) if scene.frame.shape[:2] == scene.shape else whole
     return figure_plates(scene, wide, background, opaque, crisp=True), frame
+
+
+def grain_under(
+    drawing: Medium,
+    seen: Image,
+    corner: tuple[int, int],
+    lips: npt.NDArray[np.floating],
+    rest: npt.NDArray[np.floating],
+) -> Image:
+    """The grain under part of a frame, (h, w, 3).
+
+    In an open mouth, where skin would be stretched, it is the grain around the lips at rest.
+
+    Args:
+        seen: (h, w, 4) the ground through the maps of the frame.
+        corner: x, y of that part in the square.
+        lips: (k, 2) inner rim of the lips, px of the square.
+        rest: (k, 2) the same at rest, px of the texture.
+    """
+    grain = np.ascontiguousarray(seen[..., :3])
+    hole = coverage(lips - corner, grain.shape) > 0.5
+    if drawing.around is None or not hole.any():
+        return grain
+    ends = [0, len(lips) // 2]  # the corners of the mouth
+    height, width = grain.shape[:2]
+    middle = np.array(corner) + (np.array([width, height]) - 1) / 2
+    x, y = (middle + rest[ends].mean(0) - lips[ends].mean(0)).tolist()
+    still = cv2.getRectSubPix(drawing.around, (width, height), (x, y))
+    return np.where(hole[..., None], still, grain)
 
 
 def blend(
