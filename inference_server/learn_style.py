@@ -207,9 +207,20 @@ def _gain_and_fit(
         opening(network.points(c.astype(np.float32)).astype(np.float64))
         for c in (wanted, before, after)
     )
-    gain = float(np.clip(real.std() / (neural.LIFE_SIZE * new.std() + 1e-9), *_GAIN_RANGE))
+    life, guessed = _without_posture(real).std(), _without_posture(new).std()
+    gain = float(np.clip(life / (neural.LIFE_SIZE * guessed + 1e-9), *_GAIN_RANGE))
     fits = tuple(float(np.corrcoef(real, guess)[0, 1]) for guess in (old, new))
     return gain, (fits[0], fits[1])
+
+
+def _without_posture(curve: Array) -> Array:
+    """The curve minus its mean over a second: how the jaw is set is no amplitude."""
+    return (
+        curve
+        - np.convolve(np.pad(curve, RATE // 2, mode="edge"), np.ones(RATE) / RATE, "same")[
+            RATE // 2 : RATE // 2 + len(curve)
+        ]
+    )
 
 
 def _rest(seen: Array) -> Array:

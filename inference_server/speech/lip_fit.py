@@ -54,11 +54,15 @@ def features(points: Array) -> Array:
     return np.concatenate([flat, _OPENING_TRUST * gap, _WIDTH_TRUST * width[..., None]], axis=-1)
 
 
-def fit(displacement: Array) -> Array:
+def fit(displacement: Array, life: Array | float = 1.0) -> Array:
     """Weights (N, K) of SHAPES, 0..MOST, that bring closed lips nearest to (N, 45, 3).
 
     Coordinate descent on all frames at once. The solution moves continuously with its target, so
     smooth lips give smooth weights.
+
+    Args:
+        displacement: (N, 45, 3) from closed lips.
+        life: (N,) 0 at rest .. 1 speaking: how softly lips that nearly meet close.
     """
     basis = features(shapes())
     opens = opening(shapes())
@@ -69,7 +73,8 @@ def fit(displacement: Array) -> Array:
         for k in range(len(basis)):
             error = wanted[:, k] - weights @ gram[k]
             weights[:, k] = np.clip(weights[:, k] + error / gram[k, k], 0, MOST[k])
-    return _opened(weights, opens, _KNEE * np.logaddexp(0, opening(displacement) / _KNEE))
+    knee = np.maximum(1e-6, _KNEE * np.asarray(life))
+    return _opened(weights, opens, knee * np.logaddexp(0, opening(displacement) / knee))
 
 
 def opening(points: Array) -> Array:

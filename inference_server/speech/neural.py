@@ -60,7 +60,7 @@ class Neural:
         lips = lips * (active_50[: len(lips), None, None] * amounts.lips)
         opening = np.maximum(0, lip_fit.opening(lips)) * _OPENING_TO_JAW
         wanted = at(lips, RATE)
-        weights = lip_fit.fit(wanted)
+        weights = lip_fit.fit(wanted, at(active) * min(1.0, amounts.lips))
         missed = wanted - np.tensordot(weights, lip_fit.shapes(), 1)
         expression = lip_fit.spread(weights)
         touching = contacts.touch(heard, known) * active_50[: len(known), None]
