@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_server.datatypes import FaceCrop, Look, Portrait
+from inference_server.portrait import matting
 from inference_server.portrait.face_mesh import Fit
 from inference_server.portrait.topology import LIP_OUTER_LOWER, LIP_OUTER_UPPER, MOUTH_RIM, rim
 
@@ -37,6 +38,7 @@ class Stage:
     matte: npt.NDArray[np.float32]  # (h, w) 0..1
     figure_found: bool  # the matte tells a figure from a background
     held: tuple[bool, bool, bool, bool]  # borders (left, top, right, bottom) that must not move
+    cover: npt.NDArray[np.float32] | None  # (H, W) 0..1 matte of the frame; None: not wanted
 
     @property
     def image(self) -> Image:
@@ -82,7 +84,7 @@ def _matte(crop: FaceCrop) -> tuple[npt.NDArray[np.float32], bool]:
 def stage(portrait: Portrait, crop: FaceCrop, look: Look) -> Stage:
     """Lay out a frame: the face crop alone, or the whole picture around it."""
     if look.framing == "picture":
-        return _picture_stage(portrait, crop, look.size)
+        return _picture_stage(portrait, crop, look.size, look.alpha)
     return _crop_stage(portrait, crop, look.size)
 
 
@@ -103,6 +105,7 @@ def _crop_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
         matte=np.clip(_resized(matte, (size, size)), 0, 1),
         figure_found=found,
         held=(False, False, False, False),
+        cover=None,
     )
 
 
@@ -142,7 +145,7 @@ def _surroundings(
     )
 
 
-def _picture_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
+def _picture_stage(portrait: Portrait, crop: FaceCrop, size: int, alpha: bool) -> Stage:
     height, width = portrait.rgba.shape[:2]
     scale = size / max(height, width)
     frame_size = (max(2, round(width * scale)), max(2, round(height * scale)))
@@ -168,6 +171,14 @@ def _picture_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
     matte = cv2.warpAffine(
         matte, into, shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
+    held = (x0 > 0, y0 > 0, int(x1) < frame_size[0], int(y1) < frame_size[1])
+    cover = None
+    if alpha:
+        cover = _whole_matte(portrait, crop, frame_size, to_frame)
+        shown = cover[y0:y1, x0:x1]
+        share = _distance_share(shape, held)
+        matte = shown + (np.clip(matte, 0, 1) - shown) * share
+        cover[y0:y1, x0:x1] = matte
     return Stage(
         frame=frame,
         corner=(int(x0), int(y0)),
@@ -177,8 +188,53 @@ def _picture_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
         mesh=placed,
         matte=np.clip(matte, 0, 1),
         figure_found=found,
-        held=(x0 > 0, y0 > 0, int(x1) < frame_size[0], int(y1) < frame_size[1]),
+        held=held,
+        cover=cover,
     )
+
+
+def _whole_matte(
+    portrait: Portrait,
+    crop: FaceCrop,
+    frame_size: tuple[int, int],
+    to_frame: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float32]:
+    """Coverage (H, W) of the figure in the whole picture, body and all.
+
+    `to_frame` (2, 3) takes px of the crop to px of the frame.
+    """
+    rgba = np.ascontiguousarray(_resized(portrait.rgba, frame_size))
+    alpha = rgba[..., 3].astype(np.float32) / 255
+    if not crop.matte_found or float((alpha < 0.5).mean()) > _CUTOUT_SHARE:
+        return alpha
+    # the matting looks at squares
+    width, height = frame_size
+    side = max(frame_size)
+    left, top = (side - width) // 2, (side - height) // 2
+    square = cv2.copyMakeBorder(
+        rgba, top, side - height - top, left, side - width - left, cv2.BORDER_REPLICATE
+    )
+    mesh = crop.mesh.astype(np.float64)
+    mesh[:, :2] = mesh[:, :2] @ to_frame[:, :2].T + to_frame[:, 2] + [left, top]
+    mesh[:, 2] *= float(np.sqrt(abs(np.linalg.det(to_frame[:, :2]))))
+    found = matting.matte(square, mesh)
+    if found is None:
+        return np.zeros(alpha.shape, np.float32)
+    return np.ascontiguousarray(found[top : top + height, left : left + width], np.float32)
+
+
+def _distance_share(
+    shape: tuple[int, int], held: tuple[bool, bool, bool, bool]
+) -> npt.NDArray[np.float32]:
+    """(h, w) 0 at borders beyond which the picture goes on, 1 well inside."""
+    height, width = shape
+    y, x = np.mgrid[:height, :width]
+    share = np.ones(shape, np.float32)
+    for on, gap in zip(held, (x, y, width - 1 - x, height - 1 - y), strict=True):
+        if on:
+            t = np.clip(gap / (0.14 * max(shape)), 0, 1)
+            share = np.minimum(share, t * t * (3 - 2 * t))
+    return share.astype(np.float32)
 
 
 def closed_mouth(scene: Stage, gap_px: float) -> Image:

@@ -169,8 +169,10 @@ def _wishes(look: Look) -> Wishes:
 
 
 def _frame_at_rest(frame: Image, scene: Stage, opaque: bool) -> Image:
-    """(H, W, 4): around the square a transparent frame shows nothing."""
+    """(H, W, 4): around the square a transparent frame shows the rest of the figure."""
     alpha = np.full(frame.shape[:2], 255 if opaque else 0, np.uint8)
+    if not opaque and scene.cover is not None:
+        alpha = (scene.cover * 255 + 0.5).astype(np.uint8)
     return np.dstack([frame, alpha])
 
 
