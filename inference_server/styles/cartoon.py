@@ -35,7 +35,7 @@ class Cartoon:
 
     name = "cartoon"
     version = "1"
-    reach = 13  # the filter needs no more; outlines agree but for their faintest ends
+    reach = 12  # the filter needs no more; outlines agree but for their faintest ends
 
     def tuning(
         self, image: npt.NDArray[np.uint8], scale: float, face: tones.Box | None = None

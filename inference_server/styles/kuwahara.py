@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from .line_filters import Field
 
-_RINGS = ((0.0, 1), (0.3, 8), (0.55, 16), (0.78, 16), (0.96, 16))  # radius, places
+_RINGS = ((0.0, 1), (0.35, 8), (0.66, 16), (0.93, 16))  # radius, places
 _SECTORS = 8
 _OVERLAP = 0.33  # zeta of equation 7: how far a sector reaches past the centre
 _NOISE = 0.055  # standard deviation, of 0..1, above which a sector loses its say

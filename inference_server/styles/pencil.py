@@ -24,6 +24,7 @@ _GRAPHITE = (52.0, 52.0, 56.0)  # RGB
 _LINE = Nib(fade=0.16, full=1.15, length=6.0, radius=1.0)
 _TONE_WEIGHTS = (0.35, 0.5, 0.15)  # of RGB: lips have a tone of their own
 _FINE = 0.8  # blur before tone is measured
+_ACCENT, _ACCENT_SIGMA = 0.9, 5.0
 _WHITE, _RANGE = 1.14, 1.05  # levelled tone of bare paper; how far below it all is dark
 _SOFT = 0.16  # darkness over which a stroke appears
 _LIGHT_HAND, _HEAVY_HAND = 0.26, 0.56  # pressure: least, and what darkness adds
@@ -86,6 +87,10 @@ class Pencil:
         picture = tones.levelled(picture, params["tone_black"], params["tone_skin"])
         tone = blur(tones.mixed(picture, _TONE_WEIGHTS), _FINE * detail)
         lines, flowing = contours.find(picture, tone, detail, full)
+        # small darks (pupils, lashes, lips) are darker than they are
+        flowing = flowing + np.float32(_ACCENT) * np.minimum(
+            flowing - blur(flowing, _ACCENT_SIGMA * detail), 0
+        )
         canvas = (max(len(picture), len(image)), max(picture.shape[1], image.shape[1]))
         pen = (scale if scale > 1 else scale**0.75) * max(factor, 1)
         line = np.zeros(canvas, np.float32)
