@@ -4,7 +4,7 @@ Each channel and each main ARKit shape is drawn at half and at full strength, an
 at the frame. The detector also placed the mesh that is moved, so that the test is partly circular;
 but it knows nothing of what was asked for.
 
-    python -m tests.bench.obedience [--portraits FOLDER] [--only NAME ...]
+python -m tests.bench.obedience [--portraits FOLDER] [--only NAME ...]
 """
 
 from __future__ import annotations
@@ -131,10 +131,14 @@ def changes(path: Path, tracker: FaceMesh) -> Mapping[Order, float]:
     renderer = MeshWarp()
     look = Look(size=SIZE, style="photo", framing="crop", alpha=False, seed=0)
     prepared = renderer.prepare(portrait, crop, look)
-    rest = look_at(tracker, next(iter(renderer.render(prepared, Order("smile", 0, "").motion(), [0]))))
+
+    def seen_of(order: Order) -> Seen | None:
+        return look_at(tracker, next(iter(renderer.render(prepared, order.motion(), [0]))))
+
+    rest = seen_of(Order("smile", 0.0, ""))
     found = {}
     for order in ORDERS:
-        seen = look_at(tracker, next(iter(renderer.render(prepared, order.motion(), [0]))))
+        seen = seen_of(order)
         if seen is None or rest is None:
             found[order] = float("nan")
             continue

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from inference_server.portrait.face_mesh import Fit
 from inference_server.portrait.topology import (
+    BROW_LEFT,
+    BROW_RIGHT,
     EYE_LEFT_LOWER,
     EYE_LEFT_RIM,
     EYE_LEFT_UPPER,
@@ -20,7 +22,9 @@ from inference_server.portrait.topology import (
     IRIS_RIGHT,
 )
 
+from . import lids
 from .background import push_pull
+from .lids import Lid
 from .palette import LUMA, Palette
 from .polygons import box_around, coverage
 from .pose import Pose, rigid_affine
@@ -31,6 +35,7 @@ Patch = npt.NDArray[np.float32]
 
 BALL_RADIUS = 0.45  # of the eye's width
 FULL_GAZE_DEG = 3.0  # below this the pictured eye fades into the repainted one
+LEAST_LASH = 0.6  # strength of the line between shut lids
 LID_DROP = 0.38 / 25  # eyeBlink per degree of looking down
 LID_RISE = 0.12 / 25  # per degree of looking up
 
@@ -48,6 +53,7 @@ class Eye:
     anchor: Array  # (3,) canonical place of the iris
     lash: Array  # (3,) colour
     lash_strength: float  # 0..1
+    lid: Lid
 
 
 def lid_motion(gaze_y_deg: float) -> float:
@@ -70,11 +76,13 @@ def prepare(
 ) -> tuple[Eye, Eye]:
     """The person's right eye, then the left, of an (H, W, 3) picture."""
     right = _prepare(
-        image, mesh, fit, palette, IRIS_RIGHT, EYE_RIGHT_RIM, EYE_RIGHT_UPPER, EYE_RIGHT_LOWER
-    )
+        image, mesh, fit, palette, IRIS_RIGHT, EYE_RIGHT_RIM, EYE_RIGHT_UPPER, EYE_RIGHT_LOWER,
+        BROW_RIGHT,
+    )  # fmt: skip
     left = _prepare(
-        image, mesh, fit, palette, IRIS_LEFT, EYE_LEFT_RIM, EYE_LEFT_UPPER, EYE_LEFT_LOWER
-    )
+        image, mesh, fit, palette, IRIS_LEFT, EYE_LEFT_RIM, EYE_LEFT_UPPER, EYE_LEFT_LOWER,
+        BROW_LEFT,
+    )  # fmt: skip
     return right, left
 
 
@@ -87,6 +95,7 @@ def _prepare(
     ring: tuple[int, ...],
     upper: tuple[int, ...],
     lower: tuple[int, ...],
+    brow: tuple[int, ...],
 ) -> Eye:
     points = mesh[:, :2].astype(np.float64)
     centre = points[iris[0]]
@@ -112,7 +121,22 @@ def _prepare(
         anchor=fit.canonical[iris[0]],
         lash=lash,
         lash_strength=strength,
+        lid=lids.prepare(
+            image,
+            points[list(upper)],
+            points[list(lower)],
+            points[list(brow)],
+            fit.canonical[iris[0]],
+            palette,
+            _widest(mesh) / fit.scale,
+        ),  # fmt: skip
     )
+
+
+def _widest(mesh: npt.NDArray[np.floating]) -> float:
+    """Px between the lids of the eye that is open wider."""
+    rows = ((EYE_RIGHT_UPPER, EYE_RIGHT_LOWER), (EYE_LEFT_UPPER, EYE_LEFT_LOWER))
+    return max(float(np.linalg.norm(mesh[u[4], :2] - mesh[low[4], :2])) for u, low in rows)
 
 
 def _white(
@@ -170,7 +194,10 @@ def _lash(
     samples = cv2.remap(image, around_x, around_y, cv2.INTER_LINEAR).astype(np.float64)
     darkest = np.take_along_axis(samples, (samples @ LUMA).argmin(0)[None, :, None], 0)[0]
     lash = np.percentile(darkest, 35, axis=0)
-    return lash, float(np.clip((palette.skin - lash) @ LUMA / 70, 0, 1))
+    strength = float(np.clip((palette.skin - lash) @ LUMA / 70, 0, 1))
+    if strength < LEAST_LASH:  # painted without lashes: shut lids still meet in a line
+        return np.minimum(lash, 0.45 * palette.skin), LEAST_LASH
+    return lash, strength
 
 
 def draw(
@@ -192,6 +219,7 @@ def draw(
         gaze: (2,) deg, x right, y up.
         blink: eyeBlink, with what the gaze adds.
     """
+    lids.draw(canvas, corner, eye.lid, blink, pose, fit)
     looking = float(np.abs(gaze).sum())
     activity = min(1.0, (looking / 30 + abs(blink)) / 0.05)
     if activity < 0.02:

@@ -40,6 +40,7 @@ class Palette:
     seam: Colour  # of the line between shut lips
     grain: float  # standard deviation of the finest detail around the mouth, 0..255
     flat: bool  # a drawing: areas of one tone, no modelling
+    kind: Kind
     lines: bool  # a drawing of lines alone: what it shows is paper or ink
 
     @staticmethod
@@ -86,6 +87,7 @@ class Palette:
             seam=np.clip(seam, 0, 255),
             grain=_grain(image, mesh),
             flat=flat,
+            kind=kind,
             lines=lines,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +17,10 @@ from inference_server.portrait.topology import (
     EYE_RIGHT_RIM,
     IRIS_LEFT,
     IRIS_RIGHT,
+    LID_LEFT_LOWER,
+    LID_LEFT_UPPER,
+    LID_RIGHT_LOWER,
+    LID_RIGHT_UPPER,
     LIP_INNER_LOWER,
     LIP_INNER_UPPER,
     LIP_OUTER_LOWER,
@@ -23,7 +28,7 @@ from inference_server.portrait.topology import (
     rim,
 )
 
-from . import eyes, mesh, mouth, restyle, rig
+from . import eyes, lids, mesh, mouth, restyle, rig
 from .eyes import Eye, gaze_offset, lid_motion
 from .mesh import HeadMesh
 from .mouth import Jaw, Mouth, Wishes
@@ -39,6 +44,8 @@ Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 
 _LOOK_X_DEG, _LOOK_Y_DEG = 30.0, 25.0  # what an eyeLook weight of 1 means
+_LIDS_RIGHT = LID_RIGHT_UPPER + LID_RIGHT_LOWER
+_LIDS_LEFT = LID_LEFT_UPPER + LID_LEFT_LOWER
 _FINE_SIDE = 320  # px; smaller squares are rastered at full resolution
 # outer then inner lip line, each once around from the person's right corner by the lower lip
 _LIP_POINTS = (
@@ -80,7 +87,7 @@ class MeshWarp:
     """See registry.Renderer."""
 
     name = "mesh_warp"
-    version = "2"
+    version = "3"
     temporal_radius = 0
     parallel = True
 
@@ -307,8 +314,8 @@ def _paint_features(
 ) -> None:
     """Eyes and the inside of the mouth, in place."""
     features = zip(prepared.eyes, prepared.head.eye_rims, shape.gaze, shape.blinks, strict=True)
-    for eye, lids, gaze, blink in features:
-        outline = shape.refined[lids, :2]
+    for eye, lid_rim, gaze, blink in features:
+        outline = shape.refined[lid_rim, :2]
         eyes.draw(canvas, corner, eye, outline, gaze, blink, shape.pose, prepared.fit)
     lips = shape.refined[prepared.head.mouth_rim, :2]
     mouth.draw(canvas, corner, prepared.mouth, lips, shape.jaw, shape.pose, prepared.fit)
@@ -330,11 +337,13 @@ def _patches(prepared: Prepared, shape: Shape) -> list[Patch]:
         always = shape.jaw.tongue > 0.02 or prepared.mouth.seam
         amount = 1.0 if always else min(1.0, opening)
         patches.append(Patch(outline, 0.03 * width, amount))
-    for ring, gaze, blink in zip(
-        (EYE_RIGHT_RIM, EYE_LEFT_RIM), shape.gaze, shape.blinks, strict=True
-    ):
+    rings = ((EYE_RIGHT_RIM, _LIDS_RIGHT), (EYE_LEFT_RIM, _LIDS_LEFT))
+    for (ring, around), gaze, blink in zip(rings, shape.gaze, shape.blinks, strict=True):
         activity = (float(np.abs(gaze).sum()) / 30 + abs(blink)) / 0.10
         if activity > 0.1:
-            outline = shape.coarse[list(ring), :2]
-            patches.append(Patch(outline, 0.03 * width, min(1.0, activity)))
+            outline, margin = shape.coarse[list(ring), :2], 0.03
+            if blink > lids.FROM:  # skin is laid around the eye
+                outline, margin = shape.coarse[list(ring + around), :2], 0.04
+                outline = cv2.convexHull(outline.astype(np.float32))[:, 0].astype(np.float64)
+            patches.append(Patch(outline, margin * width, min(1.0, activity)))
     return patches

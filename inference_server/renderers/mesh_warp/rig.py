@@ -39,6 +39,7 @@ JAW_HINGE = (0.06, -0.06)  # y, z
 JAW_NARROWING = 0.10  # of the half width of the mouth, at the corners, at jawOpen 1
 JAW_SIDEWAYS = 0.05
 JAW_FORWARD = 0.04
+BLINK_EASE = 0.28
 # a gap between the lips is closed mostly by the lower lip; rows further out follow less
 _UPPER_ROWS = (LIP_INNER_UPPER, LIP_WET_UPPER, LIP_MIDDLE_UPPER, LIP_OUTER_UPPER)
 _LOWER_ROWS = (LIP_INNER_LOWER, LIP_WET_LOWER, LIP_MIDDLE_LOWER, LIP_OUTER_LOWER)
@@ -78,7 +79,9 @@ class Rig:
         amounts = np.asarray(weights, np.float64).copy()
         jaw, closed = float(amounts[_JAW_OPEN]), float(amounts[_MOUTH_CLOSE])
         for column, lid in zip(_BLINK, lids, strict=True):
-            amounts[column] = np.clip(amounts[column] + lid, -0.25, 1.0)
+            shut = float(np.clip(amounts[column] + lid, -0.25, 1.0))
+            # at 0.5 the upper lid covers half of the eye, though the lower one comes up as well
+            amounts[column] = shut * (1 + BLINK_EASE * (1 - shut)) if shut > 0 else shut
         used = np.flatnonzero(amounts)
         # not a matrix product: BLAS would start threads for it, and may add in another order
         blended = (amounts[used, None] * self.basis[used]).sum(0)

@@ -30,7 +30,7 @@ from .rig_mouth import LIPS, NOSE, OVAL_UPPER
 
 Array = npt.NDArray[np.float64]
 
-BLINK_AT = 0.86  # of the way from the upper to the lower lid: where they meet
+BLINK_AT = 0.92  # of the way from the upper to the lower lid: where they meet
 _Row = tuple[int, ...]
 _EYES: tuple[tuple[str, _Row, _Row, _Row, _Row, _Row], ...] = (
     ("Right", EYE_RIGHT_UPPER, EYE_RIGHT_LOWER, LID_RIGHT_UPPER, LID_RIGHT_LOWER, BROW_RIGHT),
