@@ -21,7 +21,7 @@ from inference_server.models.speech_net import SpeechNet, SpeechNetDims
 WEIGHTS_FILE = Path(__file__).parents[1] / "weights" / "speech.safetensors"
 DEPTH_WEIGHT = 0.5  # of z in the network's components
 
-_CHUNK = 1500  # frames = 30 s at a time, so that memory does not grow with length
+_CHUNK = 500  # frames = 10 s at a time, so that memory does not grow with length
 
 Array = npt.NDArray[np.float32]
 

@@ -25,6 +25,7 @@ Curve = npt.NDArray[np.float64]
 
 LIFE_SIZE = 1.8  # the network is careful: what it hears is that much smaller than life
 _N_LIPS = 40
+_BLOCK = 2000  # frames fitted at a time
 _OPENING_TO_JAW = 3.0  # jawOpen for one outer-eye distance of opening, about
 
 
@@ -54,28 +55,21 @@ class Neural:
         spoken = np.pad(spoken, (0, at.missing_steps(len(spoken))))
         active = activity(spoken)
         active_50 = active[:: STEPS_PER_S // RATE]
-        missing = max(0, len(active_50) - len(heard.closed))
-        lips = mouth_points(heard, style)
-        lips = np.pad(lips, ((0, missing), (0, 0), (0, 0)), mode="edge")
-        lips = lips * (active_50[: len(lips), None, None] * amounts.lips)
-        opening = np.maximum(0, lip_fit.opening(lips)) * _OPENING_TO_JAW
-        wanted = at(lips, RATE)
-        weights = lip_fit.fit(wanted, at(active) * min(1.0, amounts.lips))
-        missed = wanted - np.tensordot(weights, lip_fit.shapes(), 1)
-        expression = lip_fit.spread(weights)
+        life = at(active) * amounts.lips
+        expression, missed = _fitted(at(heard.coefficients, RATE), life, style)
         touching = contacts.touch(heard, known) * active_50[: len(known), None]
         contacts.show(expression, at(touching, RATE) * min(1.0, amounts.lips))
         gaps = contacts.closures(heard, known, active_50[: len(known)])
         motion = complete(
             expression,
-            np.repeat(opening, STEPS_PER_S // RATE)[: len(spoken)],
+            _opening(heard, style, active),
             spoken,
             speech.start_s,
             at,
             seed,
             amounts,
             style.habits,
-            {"lips": missed[:, :_N_LIPS].astype(np.float32)},
+            {"lips": missed},
         )
         return SpokenMotion(motion, at(active) == 0, at.windows(gaps))
 
@@ -97,8 +91,47 @@ def listen(
     return heard, known[: len(heard.closed)]
 
 
-def mouth_points(heard: hearing.Heard, style: VoiceStyle = NOBODY) -> Curve:
-    """(U, 45, 3) displacement of lips and chin from closed lips, as large as life."""
+def mouth_points(coefficients: npt.NDArray[np.floating], style: VoiceStyle = NOBODY) -> Curve:
+    """(U, 45, 3) displacement of lips and chin from closed lips, as large as life.
+
+    Args:
+        coefficients: (U, 12) of the network.
+        style: whose mouth.
+    """
     network = hearing.bundled()
-    points = network.points(heard.coefficients).astype(np.float64)
-    return style.gain * LIFE_SIZE * points - network.rest + style.rest
+    points = network.points(coefficients.astype(np.float32)).astype(np.float64)
+    points *= style.gain * LIFE_SIZE
+    points += style.rest - network.rest
+    return points
+
+
+def _fitted(
+    coefficients: Curve, life: Curve, style: VoiceStyle
+) -> tuple[Curve, npt.NDArray[np.float32]]:
+    """ARKit weights (N, 52), and how far their lips (N, 40, 3) are from those that were heard.
+
+    Args:
+        coefficients: (N, 12) of the network, at the frames.
+        life: (N,) how large the mouth moves; 0 is at rest.
+        style: whose mouth.
+    """
+    expression, missed = [], []
+    for first in range(0, len(coefficients), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        lips = mouth_points(coefficients[block], style) * life[block, None, None]
+        weights = lip_fit.fit(lips, np.minimum(1.0, life[block]))
+        expression.append(lip_fit.spread(weights))
+        lips -= np.tensordot(weights, lip_fit.shapes(), 1)
+        missed.append(lips[:, :_N_LIPS].astype(np.float32))
+    if not expression:
+        return np.zeros((0, 52)), np.zeros((0, _N_LIPS, 3), np.float32)
+    return np.concatenate(expression), np.concatenate(missed)
+
+
+def _opening(heard: hearing.Heard, style: VoiceStyle, active: Curve) -> Curve:
+    """(M,) opening of the mouth as the jaw makes it, every 10 ms; for stresses."""
+    unit = np.vstack([np.zeros(12), np.eye(12)])
+    still, *per_component = lip_fit.opening(mouth_points(unit, style))
+    opening = heard.coefficients @ (np.array(per_component) - still) + still
+    opening = np.repeat(np.maximum(0, opening), STEPS_PER_S // RATE)[: len(active)]
+    return np.pad(opening, (0, len(active) - len(opening))) * active * _OPENING_TO_JAW

@@ -165,7 +165,7 @@ def test_weights_draw_the_lips_that_were_heard(speech):
     """The way over ARKit weights costs little: mesh_warp's lips against the network's."""
     at_50 = move(speech, 50)
     heard, _ = neural.listen(speech.samples, voice.speaking(speech.samples))
-    wanted = neural.mouth_points(heard)[:, :40]
+    wanted = neural.mouth_points(heard.coefficients)[:, :40]
     drawn = load(RENDERERS, "mesh_warp").lips(at_50.motion)
     talks = ~at_50.silent
     n = min(len(wanted), len(drawn))
