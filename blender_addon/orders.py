@@ -122,6 +122,8 @@ def animate(scene: Any, taken: Set[str] = frozenset()) -> Order:
         if kept is None:
             raise CannotUse("Select the sound strip with the speech.")
         return _again(shot, kept, portrait, look)
+    if sound.sound is None:
+        raise CannotUse(f'The strip "{sound.name}" has no sound. Add the sound file again.')
     heard = strips.sound_range(sound)
     _refuse_retimed(sound)
     shot_id = _shot_id(portrait, sound, heard.start_s, shot, taken)
@@ -286,8 +288,6 @@ def _refuse_retimed(sound: Any) -> None:
 
 def _audio_file(sound: Any, folder: Path) -> Path:
     """The file of a sound strip; a packed one is written into the shot's folder."""
-    if sound.sound is None:
-        raise CannotUse(f'The strip "{sound.name}" has no sound.')
     path = strips.absolute(sound.sound.filepath)
     packed = sound.sound.packed_file
     if packed is None:

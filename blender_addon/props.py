@@ -25,9 +25,9 @@ SETTINGS = "animportrait"  # of a scene and of a strip
 _PROPERTY_OF = {float: FloatProperty, str: StringProperty, bool: BoolProperty}
 _offered: dict[str, tuple[dict[str, Any], ...]] = {  # until the server has said hello
     "renderer": ({"name": "mesh_warp", "label": "Mesh Warp", "available": True, "reason": ""},),
-    "style": (
-        {"name": "photo", "label": "Photo", "available": True, "reason": ""},
-        {"name": "ink", "label": "Ink", "available": True, "reason": ""},
+    "style": tuple(
+        {"name": name, "label": name.title(), "available": True, "reason": ""}
+        for name in ("photo", "ink", "pencil", "cartoon", "oil", "watercolour")
     ),
 }
 _RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()

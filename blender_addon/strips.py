@@ -247,7 +247,8 @@ def is_retimed(strip: Strip) -> bool:
     if length_s is None:
         return False
     frames = length_s * scene_fps(strip.id_data)
-    return abs(_get(strip, "frame_duration") - frames) > _LENGTH_SLACK
+    cut = _get(strip, "animation_offset_start") + _get(strip, "animation_offset_end")
+    return abs(_get(strip, "frame_duration") + cut - frames) > _LENGTH_SLACK
 
 
 def sound_range(strip: Strip) -> timing.SoundRange:
@@ -262,6 +263,7 @@ def sound_range(strip: Strip) -> timing.SoundRange:
         visible(strip),
         scene_fps(strip.id_data),
         getattr(strip, "sound_offset", 0.0),  # 4.3+
+        int(_get(strip, "animation_offset_start")),
     )
     if found is None:
         raise CannotUse(f'The sound strip "{strip.name}" is trimmed to nothing. Move its handles.')

@@ -68,22 +68,24 @@ def sound_range(
     handles: Span,
     fps: Fraction,
     sound_offset_s: float = 0.0,
+    cut: int = 0,
 ) -> SoundRange | None:
     """What an un-retimed sound strip plays; None when the handles show nothing of the sound.
 
     Args:
-        content_start: scene frame at which the file's first sample plays; may have a fraction.
-        content_length: frames of the whole file.
+        content_start: scene frame at which the content begins; may have a fraction.
+        content_length: frames of the content: the whole file, less what hard splits cut off.
         handles: visible frames of the strip.
         fps: of the scene.
         sound_offset_s: the strip's own delay (Blender 4.3+): 0.25 plays the file 0.25 s later.
+        cut: frames of the file before the content, cut off by a hard split.
     """
     origin = exact(content_start) + exact(sound_offset_s) * fps
     content = Span(math.floor(origin), math.ceil(origin + exact(content_length)))
     frames = handles.overlap(content)
     if frames.length == 0:
         return None
-    start_s = max(Fraction(0), seconds(frames.start - origin, fps))
+    start_s = max(Fraction(0), seconds(frames.start - origin + cut, fps))
     return SoundRange(start_s, seconds(frames.length, fps), frames)
 
 

@@ -56,8 +56,19 @@ def keep_takes(folder: Path) -> None:
         strip.directory = str(new / old.name)
         audio = kept.audio.path()
         if orders.is_temporary(audio):
-            packed = str(new / audio.name)
-            shots.write_record(strip, replace(kept, audio=shots.FileLink(packed, packed)))
+            audio = new / audio.name
+        links = {"image": kept.image.path(), "audio": audio}
+        near = {name: _link(path, folder.parent) for name, path in links.items()}
+        shots.write_record(strip, replace(kept, **near))
+
+
+def _link(path: Path, folder: Path) -> shots.FileLink:
+    """A link from a .blend that is not in its folder yet."""
+    try:
+        relative = Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # on another drive
+        return shots.FileLink(str(path), str(path))
+    return shots.FileLink(f"//{relative}", str(path))
 
 
 def _link_or_copy(source: str, target: str) -> str:

@@ -153,3 +153,6 @@ def test_an_unsaved_file_has_temporary_takes_that_the_first_save_keeps(
     bpy.ops.wm.open_mainfile(filepath=str(target / "film.blend"), load_ui=False)
     assert strips.shown_folder(stage.shot) == shown
     assert addon("shots").measure(stage.shot).dirty == 0
+    record = addon("shots").record(stage.shot)
+    assert record.image.relative.startswith("//")  # they go along when the project is moved
+    assert record.audio.path() == stage.folder / "voice.wav"

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from .conftest import REPOSITORY
+from .conftest import REPOSITORY, addon
 
 SOURCE = REPOSITORY / "blender_addon"
 
@@ -53,6 +54,14 @@ def test_the_manifest() -> None:
     assert manifest["blender_version_min"] == "4.2.0"
     assert manifest["license"] == ["SPDX:GPL-3.0-or-later"]
     assert "wheels" not in manifest  # pure Python: Blender 5.1 has another Python than 4.2
+
+
+@pytest.mark.blender
+def test_everything_can_be_chosen_before_the_server_has_spoken(bpy: Any) -> None:
+    registry = pytest.importorskip("inference_server.registry")
+    assert {each["name"] for each in addon("props")._offered["style"]} == {
+        entry.name for entry in registry.STYLES
+    }
 
 
 def test_the_protocol_is_the_servers_byte_for_byte() -> None:

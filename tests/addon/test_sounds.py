@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,21 @@ def test_a_trimmed_sound_speaks_only_what_is_heard(stage: Stage) -> None:
     assert spec_of(shot)["audio"]["duration_s"] == pytest.approx(2.25)
 
 
+@pytest.mark.parametrize("method", ["SOFT", "HARD"])
+def test_both_halves_of_a_split_sound(stage: Stage, method: str) -> None:
+    if method == "HARD" and not stage.bpy.app.build_options.audaspace:
+        pytest.skip("without audio Blender does not measure again what a hard split has left")
+    strips, first = addon("strips"), FIRST + 30
+    right = stage.sound.split(frame=first, split_method=method)
+    heard = strips.sound_range(right)
+    assert heard.start_s == Fraction(30, 24)
+    assert heard.frames == strips.Span(first, FIRST + N_FRAMES)
+    assert strips.sound_range(stage.sound).start_s == 0
+    assert strips.sound_range(stage.sound).frames == strips.Span(FIRST, first)
+    assert not strips.is_retimed(right)
+    assert not strips.is_retimed(stage.sound)
+
+
 def test_a_sound_that_was_moved_by_part_of_a_frame(stage: Stage) -> None:
     sound = stage.sound
     sound.frame_start += 0.25
@@ -123,6 +139,14 @@ def test_a_missing_sound_file_is_named(stage: Stage) -> None:
     (stage.folder / "voice.wav").unlink()
     with pytest.raises(RuntimeError, match=r"voice\.wav.* does not exist"):
         stage.animate()
+
+
+def test_a_strip_that_has_lost_its_sound(stage: Stage) -> None:
+    stage.bpy.data.sounds.remove(stage.sound.sound)
+    orders, CannotUse = addon("orders"), addon("strips").CannotUse
+    stage.scene.animportrait.image = str(stage.picture)
+    with pytest.raises(CannotUse, match="has no sound"):
+        orders.animate(stage.scene)
 
 
 def test_a_missing_picture_is_named(stage: Stage) -> None:
