@@ -110,14 +110,15 @@ def _prepare(
     inside = cv2.erode(coverage(contour - [x0, y0], picture.shape[:2]), np.ones((3, 3))) > 0.5
     white = _white(picture, inside & (distance > 1.16 * radius), radius, palette)
     disc = _iris(picture, inside, distance, radius, local)
-    lash, strength = _lash(image, points[list(upper)], width, palette)
+    height = max(2.0, float(np.linalg.norm(points[upper[4]] - points[lower[4]])))
+    lash, strength = _lash(image, points[list(upper)], width, height, palette)
     return Eye(
         origin=(x0, y0),
         picture=picture,
         white=white,
         iris=disc,
         width=width,
-        height=max(2.0, float(np.linalg.norm(points[upper[4]] - points[lower[4]]))),
+        height=height,
         anchor=fit.canonical[iris[0]],
         lash=lash,
         lash_strength=strength,
@@ -182,7 +183,7 @@ def _iris(
 
 
 def _lash(
-    image: npt.NDArray[np.uint8], upper: Array, width: float, palette: Palette
+    image: npt.NDArray[np.uint8], upper: Array, width: float, opening: float, palette: Palette
 ) -> tuple[Array, float]:
     """Colour of the darkest line along the upper lid, and how much it stands out of the skin."""
     t = np.linspace(0, len(upper) - 1, 40)
@@ -195,7 +196,9 @@ def _lash(
     darkest = np.take_along_axis(samples, (samples @ LUMA).argmin(0)[None, :, None], 0)[0]
     lash = np.percentile(darkest, 35, axis=0)
     strength = float(np.clip((palette.skin - lash) @ LUMA / 70, 0, 1))
-    if strength < LEAST_LASH:  # painted without lashes: shut lids still meet in a line
+    if (
+        strength < LEAST_LASH and opening > 0.2 * width
+    ):  # painted without lashes: shut lids still meet in a line
         return np.minimum(lash, 0.45 * palette.skin), LEAST_LASH
     return lash, strength
 

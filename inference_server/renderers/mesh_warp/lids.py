@@ -68,7 +68,8 @@ def prepare(
     hidden = cv2.dilate(hole, np.ones((reach, reach), np.uint8))
     brows = coverage(cv2.convexHull(brow.astype(np.float32))[:, 0] - origin, view.shape)
     hidden = np.maximum(hidden, cv2.dilate(brows, np.ones((reach, reach), np.uint8)))
-    known = (hidden < 0.02) & (view @ LUMA > 0.62 * float(palette.skin @ LUMA))
+    least = 0.85 if palette.flat else 0.62  # darker is hair, glasses or ink
+    known = (hidden < 0.02) & (view @ LUMA > least * float(palette.skin @ LUMA))
     if known.sum() < 12:
         known = hidden < 0.02
     skin = push_pull(view, known.astype(np.float32))

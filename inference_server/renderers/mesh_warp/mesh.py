@@ -206,7 +206,8 @@ def _neck(canonical: Array) -> Array:
     """How much of the head's pose a point takes: all above the chin, none at the shoulders."""
     start = 0.60 - 0.24 * _smoothstep(np.abs(canonical[:, 0]), 0.15, 0.5)
     t = np.clip((canonical[:, 1] - start + 0.02) / 0.74, 0, 1)
-    return 1 - t * t * (3 - 2 * t)
+    smooth: Array = t * t * (3 - 2 * t)
+    return 1.0 - smooth
 
 
 def _held_weights(
