@@ -27,11 +27,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from . import protocol
+from . import protocol, server_log
 
 CLOSE_GRACE_S = 5.0  # from shutdown to kill
-LOG_LINES = 8  # quoted when the server stops unexpectedly
-_LOG_ROTATES_AT = 4 * 1024 * 1024  # bytes
 _HELLO_ID = 1
 BLENDERS_OWN = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONUSERBASE", "VIRTUAL_ENV")
 
@@ -218,7 +216,7 @@ class Server:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
-        _rotate(self._log_path)
+        server_log.rotate(self._log_path)
         env = {name: value for name, value in os.environ.items() if name not in BLENDERS_OWN}
         env.update({"PYTHONUTF8": "1", "ANIMATE_PORTRAIT_LOG": str(self._log_path)}, **self._env)
         with self._log_path.open("ab") as stderr, self._lock:
@@ -262,10 +260,9 @@ class Server:
         expected = self._closing or (code == 0 and not self.waiting_for)
         if expected:
             return Stopped(True, "The server has ended.", "")
-        tail = _tail(self._log_path, self._log_start)
-        quoted = "\n".join(tail) if tail else "It wrote nothing to its log."
+        quoted = server_log.telling_lines(server_log.tail(self._log_path, self._log_start), code)
         text = f"The server stopped: {exit_in_words(code)}."
-        return Stopped(False, text, f"{quoted}\nLog: {self._log_path}")
+        return Stopped(False, text, "\n".join([*quoted, f"Log: {self._log_path}"]))
 
 
 def new_process_group() -> dict[str, Any]:
@@ -361,29 +358,6 @@ def _event(method: str, params: dict[str, Any]) -> Message | None:
     if method == "log":
         return Note(str(params["level"]).upper(), str(params["message"]))
     return None
-
-
-def _rotate(path: Path) -> None:
-    """Keeps one older log; another Blender may hold the file open, then it just grows."""
-    try:
-        if path.stat().st_size > _LOG_ROTATES_AT:
-            os.replace(path, path.with_suffix(".old.log"))
-    except FileNotFoundError:
-        return
-    except OSError as failure:
-        log.info("The log stays as it is: %s", failure)
-
-
-def _tail(path: Path, start: int) -> list[str]:
-    """The last lines that this run has written to its log."""
-    try:
-        with path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(start, end - 16_384))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return []
-    return [line for line in text.splitlines() if line.strip()][-LOG_LINES:]
 
 
 def _close(stdin: IO[bytes]) -> None:

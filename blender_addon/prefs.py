@@ -147,7 +147,7 @@ class ANIMPORTRAIT_OT_cancel_set_up(bpy.types.Operator):
         return False
 
     def execute(self, _context: Any) -> set[str]:
-        """Asks, and forces after 5 s."""
+        """Asks, and forces after 15 s."""
         if _set_up is not None:
             _set_up.cancel()
         return {"FINISHED"}

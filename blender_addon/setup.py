@@ -20,7 +20,7 @@ from . import client
 
 DOWNLOAD = "about 500 MB to download, 2 GB on disk; 2 to 10 minutes"
 FITTING = ((3, 10), (3, 11), (3, 12))  # Python versions that MediaPipe has wheels for
-_CANCEL_GRACE_S = 5.0
+_CANCEL_GRACE_S = 15.0  # install.py ends a download and removes what is half-made
 _RECORD_AGE_S = 2.0  # how long install.json is believed without looking
 _PROBE = "import sys, venv, ensurepip; print(*sys.version_info[:2])"
 _GET_PYTHON = "Install Python 3.11 or 3.12 from python.org, then press Set Up again."
@@ -150,7 +150,7 @@ class SetUp:
         threading.Thread(target=self._run, name="portrait-set-up", daemon=True).start()
 
     def cancel(self) -> None:
-        """Asks install.py to stop and clean up; it is killed after 5 s. Returns at once."""
+        """Asks install.py to stop and clean up; it is killed after 15 s. Returns at once."""
         self._cancelled.set()
         process = self._process
         if process is not None and process.stdin is not None:

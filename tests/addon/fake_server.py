@@ -184,7 +184,7 @@ class Server:
 
     def maybe_die(self, frame: int) -> None:
         if BEHAVIOUR.get("die_at") == frame:
-            print("Traceback: the fake server is told to die", file=sys.stderr, flush=True)
+            print("RuntimeError: the fake server is told to die", file=sys.stderr, flush=True)
             code = BEHAVIOUR.get("die_code", 3)
             if code < 0:
                 os.kill(os.getpid(), signal.Signals(-code))

@@ -190,3 +190,47 @@ def test_a_large_log_is_put_aside(tmp_path: Path, servers: Any) -> None:
     wait_for(servers(), client.Hello)
     assert path.stat().st_size < 1024
     assert (path.parent / "server.old.log").exists()
+
+
+LOG = """\
+2026-03-01 10:00:00,120 INFO inference_server.serve: Hello from 'blender'.
+INFO: Created TensorFlow Lite XNNPACK delegate for CPU.
+W0000 00:00:1763661172.1 12 feedback.cc:114] Feedback manager requires a signature.
+"""
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "serve.py", line 3, in run
+    raise ValueError("of an error")
+ValueError: no such thing
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "code", "quoted"),
+    [
+        ("", -9, []),
+        (LOG, -9, []),
+        (LOG + TRACEBACK, 1, ["ValueError: no such thing"]),
+        (
+            LOG + "2026-03-01 10:00:01,000 WARNING inference_server.parts: The disk is slow.\n",
+            -9,
+            ["inference_server.parts: The disk is slow."],
+        ),
+        (LOG + "Fatal Python error: Segmentation fault\n", -11, ["Fatal Python error: Segmen"]),
+        (LOG + "a last word\n", 2, ["a last word"]),
+        (LOG + "a last word\n", -9, []),
+    ],
+)
+def test_only_lines_that_say_why_are_quoted(log: str, code: int, quoted: list[str]) -> None:
+    found = pure("server_log").telling_lines(log.splitlines(), code)
+    assert len(found) == len(quoted)
+    assert all(line.startswith(start) for line, start in zip(found, quoted, strict=True))
+
+
+def test_the_hint_of_a_killed_server_names_the_log_alone(servers: Any) -> None:
+    told = "2026-03-01 10:00:00,120 INFO inference_server.serve: Hello"
+    server = servers(
+        f"import os, sys; print({told!r}, file=sys.stderr, flush=True); os.kill(os.getpid(), 9)"
+    )
+    hint = wait_for(server, client.Stopped).hint
+    assert hint.startswith("Log: ") and hint.endswith("server.log")
