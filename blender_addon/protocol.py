@@ -104,7 +104,7 @@ PARAMS = (
     Param("nod_amount", "Nods", 0.0, 0.0, 2.0, description="how far stressed syllables nod"),
     Param("still", "Still", False, description="only lips and blinks move"),
     Param("mouth", "Mouth", "neural", choices=("neural", "rules"), description="who hears lips"),
-    Param("voice_style", "Style", "", is_path=True, description="a file made by learn-style"),
+    Param("voice_style", "Voice Style", "", is_path=True, description="made by learn-style"),
     Param("line_weight", "Line Weight", 1.0, 0.25, 4.0, description="thickness of drawn lines"),
     Param("detail", "Detail", 1.0, 0.25, 2.0, description="how much of the picture is kept"),
     Param("palette_size", "Palette", 16.0, 3.0, 32.0, description="number of flat colours"),

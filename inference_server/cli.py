@@ -19,7 +19,6 @@ from .errors import AnimatePortraitError, SpecInvalid
 
 if TYPE_CHECKING:
     from .console import Console
-    from .events import Event
 
 log = logging.getLogger(__name__)
 
@@ -170,15 +169,19 @@ def _render(options: argparse.Namespace, console: Console) -> int:
             "out_dir": options.out,
         }
     )
+    from .console import Bar
     from .pipeline import render
     from .takes import take_to_json
 
-    with _Bar(console, shown=not options.json) as bar:
-        take = render(spec, bar.on_event)
+    movie = None
     if options.mp4:
-        from .movie import write_movie
+        from .movie import Movie
 
-        write_movie(take, Path(options.mp4))
+        movie = Movie(Path(options.mp4), spec)
+    with Bar(console, shown=not options.json) as bar:
+        take = render(spec, bar.on_event)
+    if movie is not None:
+        movie.write(take)
     if options.json:
         console.say(json.dumps({**take_to_json(take), "take": str(take.path)}))
         return 0
@@ -303,8 +306,9 @@ def _models_list(options: argparse.Namespace, console: Console) -> int:
 
 def _models_fetch(options: argparse.Namespace, console: Console) -> int:
     from . import checkpoints
+    from .console import Bar
 
-    with _Bar(console, shown=not options.json) as bar:
+    with Bar(console, shown=not options.json) as bar:
         paths = checkpoints.fetch(options.name, bar.on_bytes)
     _say_paths(paths, options.json, console)
     return 0
@@ -352,45 +356,6 @@ def _edits(path: str | None) -> Any:
         text = f'The edits "{path}" are not JSON: {failure}.'
         hint = 'It must be {"lip_open": {"10": 0.0}}: channel, frame, value.'
         raise SpecInvalid(text, hint) from failure
-
-
-class _Bar:
-    """Draws the events of a job as a progress bar, where stderr is a terminal."""
-
-    def __init__(self, console: Console, shown: bool) -> None:
-        self._bar: Any = None
-        if shown and console.err.isatty():
-            from tqdm import tqdm
-
-            form = "{desc:8} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
-            self._bar = tqdm(total=1, file=console.err, bar_format=form, leave=False)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def on_event(self, event: Event) -> None:
-        """Follow a job."""
-        from .events import Progress
-
-        if isinstance(event, Progress):
-            self.show(event.stage, event.done, event.total)
-
-    def on_bytes(self, name: str, done: int, total: int) -> None:
-        """Follow a download, in MB."""
-        self.show(name, done >> 20, max(total, done) >> 20)
-
-    def show(self, what: str, done: int, total: int) -> None:
-        """Draw the bar anew."""
-        if self._bar is None:
-            return
-        if self._bar.desc != what:
-            self._bar.reset(total)
-            self._bar.set_description_str(what)
-        self._bar.update(done - self._bar.n)
 
 
 if __name__ == "__main__":

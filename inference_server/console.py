@@ -6,8 +6,9 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from .events import Event, Progress
 from .home import home
 
 _MAX_LOG_BYTES = 4 * 1024 * 1024
@@ -56,6 +57,43 @@ class Console:
             stream.flush()
         except BrokenPipeError:
             logging.getLogger(__name__).info("Nobody reads the output.")
+
+
+class Bar:
+    """Draws the events of a job as a progress bar, where stderr is a terminal."""
+
+    def __init__(self, console: Console, shown: bool) -> None:
+        self._bar: Any = None
+        if shown and console.err.isatty():
+            from tqdm import tqdm
+
+            form = "{desc:8} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
+            self._bar = tqdm(total=1, file=console.err, bar_format=form, leave=False)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def on_event(self, event: Event) -> None:
+        """Follow a job."""
+        if isinstance(event, Progress):
+            self.show(event.stage, event.done, event.total)
+
+    def on_bytes(self, name: str, done: int, total: int) -> None:
+        """Follow a download, in MB."""
+        self.show(name, done >> 20, max(total, done) >> 20)
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Draw the bar anew."""
+        if self._bar is None:
+            return
+        if self._bar.desc != what:
+            self._bar.reset(total)
+            self._bar.set_description_str(what)
+        self._bar.update(done - self._bar.n)
 
 
 def _private(descriptor: int) -> TextIO:

@@ -5,7 +5,8 @@ AnimatePortraitError(message, hint)
     ImageUnreadable        the portrait file is missing, damaged or not an image
     NoFaceFound            no detector found a face, or the face asked for is not there
     AudioUnreadable        the sound is missing, damaged, empty or holds no such range
-    RendererUnavailable    the renderer or style is unknown, or a weight of it is missing
+    ClipUnusable           a video that nothing can be learned from
+    RendererUnavailable    the renderer or style is unknown, or cannot run here
     WeightsMissing         a model file has not been fetched or imported
     WeightsCorrupt         a model file does not have the sha256 that it should have
     TakeExists             the folder already holds another finished take

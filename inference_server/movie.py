@@ -8,26 +8,58 @@ import uuid
 from fractions import Fraction
 from pathlib import Path
 
-from .errors import FolderNotWritable
-from .take_folder import writing
-from .takes import Take
+from .datatypes import ShotSpec
+from .errors import AnimatePortraitError, FolderNotWritable, SpecInvalid
+from .take_folder import check_out_dir, writing
+from .takes import TAKE_FILE, Take
 
 _CRF = "17"  # H.264 quality: no difference to be seen
 _COLOUR = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "iec61966-2-1")
 
 
-def write_movie(take: Take, target: Path) -> None:
-    """Write the frames of a take with their stretch of sound; the file appears whole or not at all.
+class Movie:
+    """A movie that is wanted of a take.
 
-    An odd width or height loses one row of pixels, since 4:2:0 colour needs even ones. Transparent
-    frames are shown over black.
+    Args:
+        target: the file; an older one is replaced.
+        spec: of the take, which is not there yet.
 
     Raises:
-        FolderNotWritable, DiskFull: the movie cannot be written; says what ffmpeg says.
+        FolderNotWritable: it could not be written; better said before the frames are drawn.
+        SpecInvalid: it would replace the picture or the sound.
     """
+
+    def __init__(self, target: Path, spec: ShotSpec) -> None:
+        self._target = target.absolute()
+        self._had_take = (spec.out_dir / TAKE_FILE).exists()
+        if self._target.resolve() in (spec.image.resolve(), spec.audio.path.resolve()):
+            text = f'The movie would replace "{target}", from which it is made.'
+            raise SpecInvalid(text, "Choose another file after --mp4.")
+        check_out_dir(self._target.parent)
+        if self._target.is_dir():
+            raise FolderNotWritable(f'"{target}" is a folder.', "Name a file after --mp4.")
+
+    def write(self, take: Take) -> None:
+        """Write the frames with their stretch of sound; the file appears whole or not at all.
+
+        An odd width or height loses one row of pixels, since 4:2:0 colour needs even ones.
+        Transparent frames are shown over black.
+
+        Raises:
+            FolderNotWritable, DiskFull: the movie cannot be written; says what ffmpeg says. A take
+                that was made for it is unfinished again: the next run takes its frames over.
+        """
+        try:
+            _write(take, self._target)
+        except AnimatePortraitError:
+            if not self._had_take:
+                (take.path / TAKE_FILE).unlink(missing_ok=True)
+            raise
+
+
+def _write(take: Take, target: Path) -> None:
     import imageio_ffmpeg
 
-    target = target.absolute()
     part = target.with_name(f".{uuid.uuid4().hex}.part")
     with writing(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ _FIELDS = (
     "style", "params", "seed", "holds", "channels", "base_take", "out_dir",
 )  # fmt: skip
 _AUDIO_FIELDS = ("path", "start_s", "duration_s")
+_RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9}|/[0-9]{1,9})?")
 _FRAME_NUMBER = re.compile(r"0|[1-9][0-9]{0,6}")
 _SHOWN_CHARACTERS = 60  # of a wrong value, in a message
 
@@ -137,11 +138,14 @@ def parse_fps(text: str) -> Fraction:
     Raises:
         SpecInvalid: not a number, or not between 0 and 1000.
     """
+    expected = "a number or a fraction such as 24000/1001"
+    if not _RATE.fullmatch(text.strip()):
+        raise _wrong("fps", text, expected)
     try:
         fps = Fraction(text.strip())
     except (ValueError, ZeroDivisionError) as failure:
-        raise _wrong("fps", text, "a number or a fraction such as 24000/1001") from failure
-    if "." in text:
+        raise _wrong("fps", text, expected) from failure
+    if fps.denominator != 1:
         ntsc = Fraction(round(fps) * 1000, 1001)
         if abs(fps - ntsc) < Fraction(1, 200):
             fps = ntsc

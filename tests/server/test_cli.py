@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -14,7 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference_server import __version__, protocol
+from inference_server import __version__, protocol, render
+from inference_server.errors import FolderNotWritable
+from inference_server.movie import Movie
+from inference_server.spec import parse_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,6 +106,30 @@ def test_render_with_movie(program: Program, portrait_path: Path, tone: Path) ->
     assert "exists" not in again.stderr
 
 
+def test_a_movie_that_fails_leaves_frames_but_no_take(
+    portrait_path: Path, tone: Path, tmp_path: Path
+) -> None:
+    sound = tmp_path / "voice.wav"
+    shutil.copy(tone, sound)
+    spec = parse_spec(
+        {
+            "image": str(portrait_path),
+            "audio": {"path": str(sound), "duration_s": 0.1},
+            "fps": [24, 1],
+            "size": 128,
+            "out_dir": str(tmp_path / "take"),
+        }
+    )
+    movie = Movie(tmp_path / "movie.mp4", spec)
+    take = render(spec)
+    sound.write_bytes(b"no sound any more")
+    with pytest.raises(FolderNotWritable, match="ffmpeg could not write"):
+        movie.write(take)
+    assert (take.path / "000000.png").is_file()
+    assert not (take.path / "take.json").exists()
+    assert not list(tmp_path.glob("*movie*")) + list(tmp_path.glob("*.part"))
+
+
 def probe(path: Path) -> dict[str, object]:
     """What ffmpeg reads from a movie, decoding all of it."""
     import imageio_ffmpeg
@@ -139,6 +167,9 @@ def probe(path: Path) -> dict[str, object]:
         (["render", "no.png", "no.wav", "-o", "t", "--param", "alpha"], "NAME=VALUE"),
         (["render", "no.png", "no.wav", "-o", "t", "--channels", "no.json"], "no.json"),
         (["render", "no.png", "no.wav", "-o", "t", "--json"], "no.png"),
+        (["render", "no.png", "no.wav", "-o", "t", "--mp4", "no.wav"], "no.wav"),
+        (["render", "no.png", "no.wav", "-o", "t", "--mp4", "."], "is a folder"),
+        (["render", "no.png", "no.wav", "-o", "t", "--mp4", f"{__file__}/m.mp4"], "Cannot write"),
         (["analyze", "no\nface.png"], "face.png"),
         (["motion", "no.wav", "-o", "m.npz"], "no.wav"),
         (["motion", "no.wav", "-o", "m.npz", "--start", "-1"], "audio.start_s"),
