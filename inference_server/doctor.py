@@ -17,7 +17,8 @@ from .home import home
 
 PACKAGES = (
     "numpy", "scipy", "numba", "cv2", "PIL", "soundfile", "soxr", "imageio_ffmpeg", "safetensors",
-    "tqdm", "torch", "mediapipe", "silero_vad", "face_alignment",
+    "tqdm", "torch", "mediapipe", "silero_vad", "pocketsphinx",
+    "face_alignment",
 )  # fmt: skip
 LEAST_FREE_BYTES = 1 << 30
 _INSTALL_AGAIN = "Run install.py again."
