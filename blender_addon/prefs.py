@@ -6,7 +6,7 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
-from . import jobs, modal, setup
+from . import jobs, modal, paragraph, setup
 from .job import Job, State
 from .strips import CannotUse
 
@@ -66,9 +66,9 @@ class ANIMPORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         row = layout.row()
         row.operator(ANIMPORTRAIT_OT_test_server.bl_idname, icon="PLUGIN")
         if _test is not None:
-            lines = [_test.message or "Waiting for the server ...", *_test.hint.splitlines()]
-            for line in lines:
-                layout.label(text=line, icon="BLANK1" if line != lines[0] else "INFO")
+            text = _test.message or "Waiting for the server ..."
+            paragraph.draw(layout, context, text, "INFO")
+            paragraph.draw(layout, context, _test.hint)
 
 
 def draw_set_up(layout: Any, context: Any) -> None:
@@ -80,7 +80,7 @@ def draw_set_up(layout: Any, context: Any) -> None:
         row.progress(factor=stage.done / max(stage.total, 1), text=stage.message, type="BAR")
         row.operator(ANIMPORTRAIT_OT_cancel_set_up.bl_idname, text="", icon="X")
         return
-    box.label(text=f"Set Up: {setup.DOWNLOAD}")
+    paragraph.draw(box, context, f"Set Up: {setup.DOWNLOAD}", "INFO")
     system = context.preferences.system
     if not bpy.app.online_access and hasattr(system, "use_online_access"):
         box.prop(system, "use_online_access")
@@ -89,10 +89,9 @@ def draw_set_up(layout: Any, context: Any) -> None:
     box.operator(ANIMPORTRAIT_OT_set_up.bl_idname, text=text, icon="IMPORT")
     if _set_up is not None and _set_up.outcome is not None:
         outcome = _set_up.outcome
-        box.label(text=outcome.message, icon="CHECKMARK" if outcome.ok else "ERROR")
-        if outcome.hint:
-            box.label(text=outcome.hint, icon="BLANK1")
-        box.label(text=f"Log: {_set_up.log_path}", icon="BLANK1")
+        paragraph.draw(box, context, outcome.message, "CHECKMARK" if outcome.ok else "ERROR")
+        paragraph.draw(box, context, outcome.hint)
+        paragraph.draw(box, context, f"Log: {_set_up.log_path}")
 
 
 class ANIMPORTRAIT_OT_set_up(bpy.types.Operator):
@@ -209,7 +208,7 @@ def _begin_set_up() -> setup.SetUp:
     script = setup.install_script()
     if script is None:
         raise AssertionError("poll has looked for it")
-    _set_up = setup.SetUp(script, setup.home().parent / "animate-portrait-set-up.log")
+    _set_up = setup.SetUp(script, setup.home() / "logs" / "set-up.log")
     _set_up.start()
     return _set_up
 
