@@ -17,11 +17,11 @@ Curve = npt.NDArray[np.float64]
 
 _PBM, _FV, _TH = (VISEMES.index(name) for name in ("PBM", "FV", "TH"))
 _SURE_PHONE = 0.45  # of recogniser or network, that it is a P, B or M
-_POSSIBLE = 0.12  # chance of closed lips that such a phone needs from the network
+_POSSIBLE = 0.25  # chance of closed lips that such a phone needs from the network
 _SURE_CLOSED = 0.6  # chance of closed lips that needs no phone
 _LONGEST_S = 0.3  # longer ones are rests, which silence makes
 _TEETH_ROLL, _TEETH_LIP_UP, _TEETH_JAW = 0.5, 0.12, 0.10  # weights of a full F
-_TONGUE = 0.3  # tongueOut of a full TH
+_TONGUE = 0.15  # tongueOut of a full TH
 _SOFT_S = 0.02
 
 
@@ -47,7 +47,9 @@ def closures(heard: Heard, phones: Phones, active: Curve) -> list[tuple[float, f
 
 def touch(heard: Heard, phones: Phones) -> Curve:
     """(U, 2) how much the frame is an F or V, and a TH; 0..1."""
-    sure = np.maximum(phones[:, [_FV, _TH]], heard.visemes[:, [_FV, _TH]]).astype(np.float64)
+    teeth = np.maximum(phones[:, _FV], heard.visemes[:, _FV])
+    tongue = (phones[:, _TH] + heard.visemes[:, _TH]) / 2  # both must hear it: a tongue shows much
+    sure = np.stack([teeth, tongue], 1).astype(np.float64)
     sharp = np.clip((sure - 0.35) / 0.3, 0, 1)
     return scipy.ndimage.gaussian_filter1d(sharp, _SOFT_S * RATE, axis=0)
 

@@ -14,7 +14,7 @@ HOP = 160  # samples = 10 ms
 RATE = 50  # Hz: what the network says, once for two frames of the spectrum
 N_MELS = 64
 LOWEST_HZ, HIGHEST_HZ = 40.0, 7600.0
-BLOCK = 6000  # frames = 1 minute at a time, so that memory does not grow with length
+BLOCK = 2000  # frames = 20 s at a time, so that memory does not grow with length
 LOUD_REACH, LOUD_STEP = 1000, 50  # frames
 DYNAMIC_RANGE = 14.0  # nats below the loud level at which everything counts as silence
 
@@ -43,15 +43,18 @@ def log_mel(samples: npt.NDArray[np.float32]) -> Mel:
     """
     window = np.zeros(N_FFT, np.float32)
     window[(N_FFT - WINDOW) // 2 : (N_FFT + WINDOW) // 2] = np.hanning(WINDOW + 1)[:-1]
-    padded = np.pad(samples, N_FFT // 2)
     n_frames = len(samples) // HOP + 1
-    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]
-    blocks = []
+    mel = np.empty((n_frames, N_MELS), np.float32)
     for first in range(0, n_frames, BLOCK):
-        spectrum = np.fft.rfft(frames[first : min(first + BLOCK, n_frames)] * window, axis=1)
+        last = min(first + BLOCK, n_frames)
+        begin, end = first * HOP - N_FFT // 2, (last - 1) * HOP + N_FFT // 2
+        heard = samples[max(0, begin) : end]
+        heard = np.pad(heard, (max(0, -begin), max(0, end - len(samples))))
+        frames = np.lib.stride_tricks.sliding_window_view(heard, N_FFT)[::HOP]
+        spectrum = np.fft.rfft(frames * window, axis=1)
         power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-        blocks.append(np.log(power @ _filterbank().T + 1e-9))
-    return np.concatenate(blocks)
+        mel[first:last] = np.log(power @ _filterbank().T + 1e-9)
+    return mel
 
 
 def normalise(mel: Mel, speaking: npt.NDArray[np.bool_]) -> Mel:

@@ -67,14 +67,20 @@ def mouth(levels: npt.NDArray[np.float32], speaking: npt.NDArray[np.bool_]) -> M
     )
 
 
-def activity(speaking: npt.NDArray[np.bool_]) -> Curve:
+def activity(
+    speaking: npt.NDArray[np.bool_],
+    before_s: float = _BEFORE_S,
+    after_s: float = _AFTER_S,
+    ramp_s: float = _RAMP_S,
+) -> Curve:
     """1 while somebody speaks, down to 0 a moment before and after, (M,).
 
-    The way is a smooth step of 80 ms, so the lips are at rest 100 ms before and 120 ms after.
+    The way is a smooth step of `ramp_s`, so the lips are at rest `before_s` before the sound and
+    `after_s` after it.
     """
-    before = _seconds_to(speaking[::-1])[::-1] - (_BEFORE_S - _RAMP_S)
-    after = _seconds_to(speaking) - (_AFTER_S - _RAMP_S)
-    outside = np.clip(np.minimum(before, after) / _RAMP_S, 0, 1)
+    before = _seconds_to(speaking[::-1])[::-1] - (before_s - ramp_s)
+    after = _seconds_to(speaking) - (after_s - ramp_s)
+    outside = np.clip(np.minimum(before, after) / ramp_s, 0, 1)
     away: Curve = outside * outside * (3 - 2 * outside)
     return 1 - away
 
