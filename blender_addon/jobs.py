@@ -108,6 +108,12 @@ class Jobs:
         orders = [job.order for job in self.list if not job.ended and job.order is not None]
         return any(order.scene == scene and order.strip == strip for order in orders)
 
+    def making(self, scene: str, sound: str, image: str) -> bool:
+        """True when a new shot of this sound strip and picture is not ended."""
+        wanted = (scene, "", sound, image)
+        orders = [job.order for job in self.list if not job.ended and job.order is not None]
+        return any((o.scene, o.strip, o.sound, o.spec["image"]) == wanted for o in orders)
+
     @property
     def shot_ids(self) -> set[str]:
         """The shots that are not on the timeline yet."""

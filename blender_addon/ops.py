@@ -267,6 +267,29 @@ class ANIMPORTRAIT_OT_pick_image(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class ANIMPORTRAIT_OT_go_to_frame(bpy.types.Operator):
+    """Put the playhead onto this frame."""
+
+    bl_idname = "animportrait.go_to_frame"
+    bl_label = "Go to Frame"
+    bl_options = {"INTERNAL"}
+
+    frame: IntProperty(description="Of the scene")
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """A scene with a playhead."""
+        if strips.sequencer_scene(context) is not None:
+            return True
+        cls.poll_message_set("Choose a scene in the header of the sequencer")
+        return False
+
+    def execute(self, context: Any) -> set[str]:
+        """As a click into the time line does."""
+        strips.sequencer_scene(context).frame_set(self.frame)
+        return {"FINISHED"}
+
+
 class ANIMPORTRAIT_FH_portrait(bpy.types.FileHandler):
     """A picture dropped onto the Portrait tab; elsewhere dropping is left to Blender."""
 
@@ -288,10 +311,13 @@ def _no_shot(scene: Any | None) -> str:
     return "" if shots.active_shot(scene) is not None else "Select a portrait's image strip"
 
 
-def _pending(scene: Any | None) -> str:
-    shot = shots.active_shot(scene)
-    if shot is not None and JOBS.pending(scene.name, shot.name):
-        return "A job for this shot is in the queue"
+def _pending(scene: Any) -> str:
+    shot, sound, portrait = orders.subject(scene)
+    if shot is not None:
+        queued = JOBS.pending(scene.name, shot.name)
+        return "A job for this shot is in the queue" if queued else ""
+    if sound is not None and JOBS.making(scene.name, sound.name, str(portrait)):
+        return f'This portrait with "{sound.name}" is in the queue'
     return ""
 
 
@@ -302,6 +328,7 @@ _CLASSES = (
     ANIMPORTRAIT_OT_expose_landmarks,
     ANIMPORTRAIT_OT_clear_edits,
     ANIMPORTRAIT_OT_pick_image,
+    ANIMPORTRAIT_OT_go_to_frame,
     ANIMPORTRAIT_FH_portrait,
 )
 
