@@ -4,7 +4,7 @@ from typing import Any
 
 import bpy
 
-from . import ops, orders, prefs, props, protocol, shots, strips, timing
+from . import ops, orders, paragraph, prefs, props, protocol, shots, strips, timing
 from .job import Job, State
 from .jobs import JOBS
 
@@ -53,7 +53,7 @@ class ANIMPORTRAIT_PT_shot(_Panel, bpy.types.Panel):
         row.scale_y = 1.4
         text = "Animate Again" if shot is not None else "Animate Portrait"
         row.operator(ops.ANIMPORTRAIT_OT_animate.bl_idname, text=text, icon="PLAY")
-        _draw_jobs(layout)
+        _draw_jobs(layout, context)
 
 
 class ANIMPORTRAIT_PT_settings(_Panel, bpy.types.Panel):
@@ -92,13 +92,10 @@ class ANIMPORTRAIT_PT_edit(_Panel, bpy.types.Panel):
         return shots.active_shot(strips.sequencer_scene(context)) is not None
 
     def draw(self, context: Any) -> None:
-        """Sliders with keys, then what to do with the changes."""
+        """What to do with the changes, in reach of a small sidebar, then the sliders."""
         layout = self.layout
         layout.use_property_split = True
         shot = shots.active_shot(strips.sequencer_scene(context))
-        column = layout.column(align=True)
-        for channel in protocol.CHANNELS:
-            column.prop(shot, props.channel_property(channel.name), slider=True)
         status = shots.status(shot)
         if status is None or shots.is_looking():
             text, icon = "Looking for changes ...", "TIME"
@@ -107,14 +104,18 @@ class ANIMPORTRAIT_PT_edit(_Panel, bpy.types.Panel):
         else:
             text = f"{status.dirty} of {status.visible} frames to draw"
             icon = "CHECKMARK" if status.dirty == 0 else "GREASEPENCIL"
-        layout.label(text=text, icon=icon)
+        paragraph.draw(layout, context, text, icon)
         if len(getattr(shot, "retiming_keys", ())):
-            layout.label(text="This strip is retimed: keys stay where they are", icon="ERROR")
+            text = "This strip is retimed: keys stay where they are"
+            paragraph.draw(layout, context, text, "ERROR")
         if orders.is_temporary(strips.shown_folder(shot)):
-            layout.label(text="Frames are temporary: save the file", icon="ERROR")
+            paragraph.draw(layout, context, "Frames are temporary: save the file", "ERROR")
         row = layout.row()
         row.scale_y = 1.4
         row.operator(ops.ANIMPORTRAIT_OT_render_edits.bl_idname, icon="FILE_REFRESH")
+        column = layout.column(align=True)
+        for channel in protocol.CHANNELS:
+            column.prop(shot, props.channel_property(channel.name), slider=True)
         row = layout.row(align=True)
         row.operator(ops.ANIMPORTRAIT_OT_clear_edits.bl_idname, icon="LOOP_BACK")
         row.operator(ops.ANIMPORTRAIT_OT_expose_landmarks.bl_idname, icon="EMPTY_AXIS")
@@ -147,15 +148,16 @@ class ANIMPORTRAIT_PT_report(_Panel, bpy.types.Panel):
         closures = f"{report.closure_hits} of {report.closure_total} lip closures shut"
         layout.label(text=closures)
         for frame, kind in report.breaches[:12]:
-            words = kind.replace("_", " ").capitalize()
-            layout.label(text=f"Frame {first + frame}: {words}", icon="DOT")
+            words = f"Frame {first + frame}: {kind.replace('_', ' ').capitalize()}"
+            jump = layout.operator(ops.ANIMPORTRAIT_OT_go_to_frame.bl_idname, text=words)
+            jump.frame = first + frame
         if len(report.breaches) > 12:
             layout.label(text=f"and {len(report.breaches) - 12} more")
         for text in take.warnings:
-            layout.label(text=text, icon="ERROR")
+            paragraph.draw(layout, context, text, "ERROR")
         if take.fps != strips.scene_fps(shot.id_data):
             text = "The frame rate of the scene has changed: Animate Again"
-            layout.label(text=text, icon="ERROR")
+            paragraph.draw(layout, context, text, "ERROR")
 
 
 def _draw_sources(
@@ -178,11 +180,11 @@ def _draw_sources(
     layout.label(text=text, icon="SOUND")
 
 
-def _draw_jobs(layout: Any) -> None:
+def _draw_jobs(layout: Any, context: Any) -> None:
     for job in reversed(JOBS.list):
         if job.state == State.QUEUED:
             row = layout.row(align=True)
-            row.label(text=f"{job.title}: waiting", icon="TIME")
+            row.label(text=f"Waiting: {job.title}", icon="TIME")
             _cancel_button(row, job)
         elif not job.ended:
             layout.label(text=job.title, icon="RENDER_ANIMATION")
@@ -191,9 +193,9 @@ def _draw_jobs(layout: Any) -> None:
             _cancel_button(row, job)
         elif job.message:
             icon = "CHECKMARK" if job.state == State.DONE else "ERROR"
-            layout.label(text=f"{job.title}: {job.message}", icon=icon)
-            for line in job.hint.splitlines() + job.notes:
-                layout.label(text=line, icon="BLANK1")
+            paragraph.draw(layout, context, job.title, icon)
+            for text in (job.message, job.hint, *job.notes):
+                paragraph.draw(layout, context, text)
 
 
 def _progress_text(job: Job) -> str:

@@ -79,7 +79,6 @@ def test_a_shot_with_changes(stage: Stage) -> None:
     report = draw(stage, "ANIMPORTRAIT_PT_report")["text"]
     assert "Lips move in 1% of the silence" in report
     assert "3 of 4 lip closures shut" in report
-    assert "Frame 13: Open closure" in report
 
 
 def test_the_count_follows_changes_by_itself(stage: Stage) -> None:
@@ -117,7 +116,7 @@ def test_progress_and_queue(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> No
     tick_until(lambda: first.stage == "render" and first.done >= 20)
     seen = draw(stage, "ANIMPORTRAIT_PT_shot")
     assert any(text.startswith("Drawing  ") and text.endswith("1 s left") for text in seen["text"])
-    assert any("waiting" in text for text in seen["text"])
+    assert any(text.startswith("Waiting: ") for text in seen["text"])
     assert len([op for op in seen["ops"] if op[0] == "animportrait.cancel"]) == 2
     addon("jobs").JOBS.cancel(first)
     assert "Cancelling" in draw(stage, "ANIMPORTRAIT_PT_shot")["text"]
@@ -132,6 +131,78 @@ def test_a_failure_is_shown_with_its_hint(stage: Stage, monkeypatch: pytest.Monk
     seen = draw(stage, "ANIMPORTRAIT_PT_shot")["text"]
     assert any("No face found." in text for text in seen)
     assert "Try another picture." in seen
+
+
+def test_a_long_message_is_wrapped_to_the_panel(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = 'No face was found in the picture "a rather long name of a picture.png" (1024x768).'
+    behave(monkeypatch, refuse=told)
+    job = start(stage)
+    tick_until(lambda: job.ended)
+    paragraph, context = addon("paragraph"), stage.bpy.context
+    monkeypatch.setattr(paragraph.blf, "dimensions", lambda _, text: (5.5 * len(text), 11.0))
+    narrow = SimpleNamespace(
+        region=SimpleNamespace(width=240), preferences=context.preferences, scene=context.scene
+    )
+    layout = Layout()
+    addon("ui")._draw_jobs(layout, narrow)
+    seen = layout.seen["text"]
+    assert len(seen) == 4
+    assert max(map(len, seen)) < 45
+    assert " ".join(seen) == f"{job.title} {told} Try another picture."
+
+
+def test_lines_break_between_words_then_behind_slashes_then_anywhere() -> None:
+    def wrapped(text: str) -> list[str]:
+        return addon("paragraph").lines(text, lambda line: len(line) <= 10)
+
+    assert wrapped("") == []
+    assert wrapped("one two three\nfour") == ["one two", "three", "four"]
+    assert wrapped("Log: /home/me/logs/server.log") == ["Log:", "/home/me/", "logs/", "server.log"]
+    assert wrapped("abcdefghijklmnopqrstuvw") == ["abcdefghij", "klmnopqrst", "uvw"]
+
+
+def test_the_button_is_above_the_sliders(stage: Stage) -> None:
+    stage.animate()
+    order: list[str] = []
+    layout = Layout()
+    seen = layout.seen
+    seen["props"] = seen["ops"] = order  # one list: what comes first
+    cls = stage.bpy.types.ANIMPORTRAIT_PT_edit
+    cls.draw(SimpleNamespace(layout=layout), stage.bpy.context)
+    assert order[0][0] == "animportrait.render_edits"
+    assert order.index("animportrait_lip_open") > 0
+
+
+def test_a_breach_is_a_button_that_goes_to_its_frame(stage: Stage) -> None:
+    addon("shots").measure(stage.animate())
+    assert ("animportrait.go_to_frame", "Frame 13: Open closure") in draw(
+        stage, "ANIMPORTRAIT_PT_report"
+    )["ops"]
+    assert stage.bpy.ops.animportrait.go_to_frame(frame=13) == {"FINISHED"}
+    assert stage.scene.frame_current == 13
+
+
+def test_a_second_press_on_the_same_shot_is_refused_with_the_reason(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behave(monkeypatch, frame_s=0.01)
+    press = stage.bpy.ops.animportrait.animate
+    first = start(stage)
+    assert first.state.value == "queued" and not press.poll()
+    tick_until(lambda: first.stage == "render")
+    with pytest.raises(RuntimeError, match='This portrait with "voice" is in the queue'):
+        press()
+    other = stage.folder / "other.png"
+    other.write_bytes(stage.picture.read_bytes())
+    stage.scene.animportrait.image = str(other)
+    assert press.poll()
+    stage.scene.animportrait.image = str(stage.picture)
+    assert not press.poll()
+    tick_until(lambda: first.ended)
+    stage.select(stage.sound)
+    assert press.poll()
 
 
 def test_without_a_server_the_panel_offers_set_up(stage: Stage, home: Any) -> None:
