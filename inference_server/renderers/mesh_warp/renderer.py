@@ -87,7 +87,7 @@ class MeshWarp:
     """See registry.Renderer."""
 
     name = "mesh_warp"
-    version = "3"
+    version = "4"
     temporal_radius = 0
     parallel = True
 
@@ -204,11 +204,20 @@ def shape_of(prepared: Prepared, motion: Motion, frame: int) -> Shape:
             sideways=weight("jawLeft") - weight("jawRight"),
             forward=weight("jawForward"),
             tongue=weight("tongueOut"),
-            rounding=min(1.0, max(weight("mouthPucker"), weight("mouthFunnel"))),
+            rounding=_rounding(prepared.rig, moved, weight("jawOpen")),
         ),
         coarse=coarse,
         refined=refined,
     )
+
+
+def _rounding(face_rig: Rig, moved: Array, jaw: float) -> float:
+    """How round the lips are, 0..1, from how narrow the mouth has become."""
+    corners = (face_rig.canonical + moved)[[61, 291], 0]
+    half_width = 0.5 * float(corners[1] - corners[0])
+    # against the mouth at rest; a falling jaw alone narrows it as well
+    narrowed = 1 - half_width / face_rig.mouth.half_width - rig.JAW_NARROWING * jaw
+    return float(np.clip((narrowed - 0.05) / 0.34, 0, 1))
 
 
 def _gaze(gaze: npt.NDArray[np.float32], weight: Callable[[str], float]) -> tuple[Array, Array]:
