@@ -42,7 +42,7 @@ def main() -> None:
     blend = out / "demo.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))  # before, so that all paths are relative
     scene = _scene_with_sound(out / wanted.speech.name)
-    scene.animportrait.image = str(out / wanted.portrait.name)
+    scene.animportrait.image = bpy.path.relpath(str(out / wanted.portrait.name))
     clock.say("Blender, add-on and sound strip are ready")
 
     if bpy.ops.animportrait.animate() != {"FINISHED"}:

@@ -262,7 +262,7 @@ class ANIMPORTRAIT_OT_pick_image(bpy.types.Operator):
             return {"CANCELLED"}
         scene = strips.sequencer_scene(context)
         owner = shots.active_shot(scene) or scene
-        getattr(owner, props.SETTINGS).image = str(path)
+        getattr(owner, props.SETTINGS).image = strips.relative(path)
         strips.redraw()
         return {"FINISHED"}
 

@@ -175,6 +175,7 @@ def look_of(settings: Any) -> dict[str, Any]:
     """The part of a spec that says how a shot looks."""
     return {
         "face_index": settings.face_index,
+        "landmarks": _kept_path(settings.landmarks),
         "size": settings.size,
         "renderer": settings.renderer,
         "style": settings.style,
@@ -205,7 +206,7 @@ def _again(
 ) -> Order:
     """The same speech once more, the strip stays where and as it is."""
     if not kept.audio.path().is_file():
-        raise CannotUse(f'The sound "{kept.audio.absolute}" does not exist any more.')
+        raise CannotUse(f'The sound "{kept.audio.path()}" does not exist any more.')
     if not portrait.is_file():
         raise CannotUse(f'The portrait "{portrait}" does not exist any more.')
     sampled, edits, base = {}, {}, None
@@ -240,7 +241,6 @@ def _order(
     spec = {
         "shot_id": record.shot_id,
         "image": str(record.image.path()),
-        "landmarks": None,
         "audio": {
             "path": str(record.audio.path()),
             "start_s": record.start_s,
@@ -248,7 +248,7 @@ def _order(
         },
         "fps": list(record.fps),
         "n_frames": record.n_frames,
-        **record.look,
+        **_sent(record.look),
         "channels": {
             name: {str(frame): value for frame, value in frames.items()}
             for name, frames in edits.items()
@@ -273,7 +273,7 @@ def _carried(shot: Any, frames: Span) -> takes.Edits:
 def _same_speech(kept: shots.Record, now: shots.Record) -> bool:
     def facts(record: shots.Record) -> tuple[Any, ...]:
         start_s, duration_s = round(record.start_s, 6), round(record.duration_s, 6)
-        return record.audio.absolute, start_s, duration_s, record.n_frames, record.fps
+        return record.audio.path(), start_s, duration_s, record.n_frames, record.fps
 
     return facts(kept) == facts(now)
 
@@ -339,7 +339,23 @@ def _own_id(shot_id: str, shot: Any | None, taken: Set[str] = frozenset()) -> st
 
 def _param_value(settings: Any, param: protocol.Param) -> float | str | bool:
     value = getattr(settings, param.name)
-    return str(strips.absolute(value)) if param.is_path and value else _plain(value)
+    return _kept_path(value) if param.is_path else _plain(value)
+
+
+def _kept_path(value: str) -> str:
+    """A file of the settings as a record keeps it."""
+    return strips.relative(strips.absolute(value)) if value else ""
+
+
+def _sent(look: dict[str, Any]) -> dict[str, Any]:
+    """A look as the server reads it: files are absolute, and without landmarks it finds them."""
+    params = dict(look["params"])
+    for param in protocol.PARAMS:
+        if param.is_path and params.get(param.name):
+            params[param.name] = str(strips.absolute(params[param.name]))
+    landmarks = look.get("landmarks")
+    placed = str(strips.absolute(landmarks)) if landmarks else None
+    return {**look, "landmarks": placed, "params": params}
 
 
 def _plain(value: Any) -> float | str | bool:

@@ -39,6 +39,11 @@ def channel_property(name: str) -> str:
     return PREFIX + name
 
 
+def file_properties() -> tuple[str, ...]:
+    """The settings that are files."""
+    return ("image", "landmarks", *(param.name for param in protocol.PARAMS if param.is_path))
+
+
 def offer(renderers: tuple[dict[str, Any], ...], styles: tuple[dict[str, Any], ...]) -> None:
     """Takes over what the server can draw with."""
     for kind, listed in (("renderer", renderers), ("style", styles)):
@@ -93,6 +98,13 @@ class ANIMPORTRAIT_PG_settings(bpy.types.PropertyGroup):
     )
     face_index: IntProperty(
         name="Face", min=0, max=99, description="Which face of the picture; 0 is the largest"
+    )
+    landmarks: StringProperty(
+        name="Landmarks",
+        subtype="FILE_PATH",
+        options=_RELATIVE,
+        description="For a picture in which no face is found: points that you have placed, as a "
+        'JSON file like that of "animate-portrait analyze --json". Empty: they are found',
     )
     renderer: EnumProperty(
         name="Renderer",

@@ -85,7 +85,7 @@ def _new_strip(order: Order, take: takes.Take) -> str:
     for prop in theirs.bl_rna.properties:
         if not prop.is_readonly and prop.identifier != "name":
             setattr(settings, prop.identifier, getattr(theirs, prop.identifier))
-    settings.image = str(order.record.image.path())
+    settings.image = strips.relative(order.record.image.path())
     return strip.name
 
 

@@ -31,12 +31,12 @@ class FileLink:
     """A file, found again after the project or the .blend has been moved."""
 
     relative: str  # "//..." or the same as absolute
-    absolute: str
+    absolute: str  # "" for a file beside or below the .blend: it goes along
 
     def path(self) -> Path:
         """Where the file is now."""
         near = strips.absolute(self.relative)
-        return near if near.exists() else Path(self.absolute)
+        return near if not self.absolute or near.exists() else Path(self.absolute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Record:
     duration_s: float
     sound: str  # name of the sound strip
     mesh: str  # name of the landmarks' mesh
-    look: dict[str, Any]  # face_index, size, renderer, style, params, seed, holds
+    look: dict[str, Any]  # face_index, landmarks, size, renderer, ...; files as Blender keeps them
 
     def to_json(self) -> str:
         """As it is kept on the strip."""
@@ -69,9 +69,11 @@ class Status:
     problem: str = ""
 
 
-def link(path: Path) -> FileLink:
-    """A link to a file from the .blend that is open."""
-    return FileLink(strips.relative(path), str(path))
+def link(path: Path, folder: Path | None = None) -> FileLink:
+    """A link to a file from the .blend that is open, or from one that will be in `folder`."""
+    near = strips.relative(path, folder)
+    goes_along = near.startswith("//") and not near.startswith("//..")
+    return FileLink(near, "" if goes_along else str(path))
 
 
 def is_shot(strip: Any | None) -> bool:

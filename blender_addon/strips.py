@@ -209,12 +209,17 @@ def shown_folder(strip: Strip) -> Path:
     return Path(os.path.normpath(bpy.path.abspath(strip.directory)))
 
 
-def relative(path: Path) -> str:
-    """`//...` in a saved file, so that the project can be moved; absolute otherwise."""
-    if not bpy.data.filepath:
+def relative(path: Path, folder: Path | None = None) -> str:
+    """`//...` in a saved file, so that the project can be moved; absolute otherwise.
+
+    Args:
+        path: absolute.
+        folder: of a .blend that is yet to be saved there; None for where it is now.
+    """
+    if folder is None and not bpy.data.filepath:
         return str(path)
     try:
-        return bpy.path.relpath(str(path))
+        return bpy.path.relpath(str(path), start=None if folder is None else str(folder))
     except ValueError:  # on another drive
         return str(path)
 

@@ -77,6 +77,7 @@ class ANIMPORTRAIT_PT_settings(_Panel, bpy.types.Panel):
         shot = shots.active_shot(scene)
         settings = getattr(shot if shot is not None else scene, props.SETTINGS)
         layout.prop(settings, "face_index")
+        layout.prop(settings, "landmarks")
         for param in protocol.PARAMS:
             layout.prop(settings, param.name)
 

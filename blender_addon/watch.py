@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import orders, shots, strips
+from . import orders, props, shots, strips
 from .jobs import JOBS
 
 _PERIOD_S = 0.25
@@ -32,10 +33,26 @@ def _other_file(*_: Any) -> None:
 @persistent
 def _save_pre(*arguments: Any) -> None:
     """The first save: frames leave the temporary folder, which Blender deletes when it quits."""
+    global _links_from
     target = next((each for each in arguments if isinstance(each, str) and each), "")
     target = target or bpy.data.filepath
     if target:
         keep_takes(Path(target).parent / orders.FOLDER)
+        _links_from = Path(target).parent
+        move_links(_blend_folder(), _links_from)
+
+
+@persistent
+def _save_post(*_: Any) -> None:
+    """A copy was saved, or nothing: the open file is where it was, and its links with it."""
+    global _links_from
+    if _links_from is not None:
+        move_links(_links_from, _blend_folder())
+        _links_from = None
+
+
+def _blend_folder() -> Path | None:
+    return Path(bpy.data.filepath).parent if bpy.data.filepath else None
 
 
 def keep_takes(folder: Path) -> None:
@@ -57,18 +74,56 @@ def keep_takes(folder: Path) -> None:
         audio = kept.audio.path()
         if orders.is_temporary(audio):
             audio = new / audio.name
-        links = {"image": kept.image.path(), "audio": audio}
-        near = {name: _link(path, folder.parent) for name, path in links.items()}
-        shots.write_record(strip, replace(kept, **near))
+            shots.write_record(strip, replace(kept, audio=shots.FileLink(str(audio), str(audio))))
 
 
-def _link(path: Path, folder: Path) -> shots.FileLink:
-    """A link from a .blend that is not in its folder yet."""
-    try:
-        relative = Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # on another drive
-        return shots.FileLink(str(path), str(path))
-    return shots.FileLink(f"//{relative}", str(path))
+def move_links(old: Path | None, new: Path | None) -> None:
+    """Makes the files of all settings and records be found from another folder.
+
+    Blender does it for its own paths, not for those of add-ons.
+
+    Args:
+        old: folder of the .blend now; None before the first save.
+        new: folder of the .blend from now on; None for a file that has none.
+    """
+    if old == new:
+        return
+
+    def found(value: str) -> Path:
+        start = None if old is None else str(old)
+        return Path(os.path.normpath(bpy.path.abspath(value, start=start)))
+
+    def moved(value: str) -> str:
+        stays = not value or (old is not None and not value.startswith("//"))
+        return value if stays else strips.relative(found(value), new)
+
+    for scene in bpy.data.scenes:
+        if scene.library is not None:
+            continue
+        made = [strip for strip in strips.every(scene) if shots.is_shot(strip)]
+        for owner in (scene, *made):
+            settings = getattr(owner, props.SETTINGS)
+            for name in props.file_properties():
+                setattr(settings, name, moved(getattr(settings, name)))
+        for strip in made:
+            _move_record(strip, found, moved, new)
+    shots.mark_stale()
+
+
+def _move_record(
+    strip: Any, found: Callable[[str], Path], moved: Callable[[str], str], folder: Path | None
+) -> None:
+    kept = shots.record(strip)
+    if kept is None:
+        return
+    look = {**kept.look, "params": dict(kept.look["params"])}
+    for fields in (look, look["params"]):
+        fields.update((n, moved(fields[n])) for n in props.file_properties() if n in fields)
+    image, audio = (
+        shots.link(near if (near := found(old.relative)).exists() else old.path(), folder)
+        for old in (kept.image, kept.audio)
+    )
+    shots.write_record(strip, replace(kept, image=image, audio=audio, look=look))
 
 
 def _link_or_copy(source: str, target: str) -> str:
@@ -97,7 +152,10 @@ _HANDLERS = (
     ("redo_post", _changed),
     ("load_post", _other_file),
     ("save_pre", _save_pre),
+    ("save_post", _save_post),
+    ("save_post_fail", _save_post),
 )
+_links_from: Path | None = None  # while a file is being saved: the folder that links are told from
 
 
 def register() -> None:

@@ -17,7 +17,10 @@ from inference_server.registry import DETECTORS, load
 from . import kind, manual
 from .resampling import opaque
 
-_BY_HAND = "Crop the picture to the face, or place its points by hand: --landmarks FILE."
+_BY_HAND = (
+    "Crop the picture to the face, or place its points by hand and choose their file: "
+    "Landmarks in More Settings, or --landmarks FILE."
+)
 
 
 def analyze(path: Path, landmarks: Path | None = None, detector: str = "mediapipe") -> Portrait:

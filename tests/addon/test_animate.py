@@ -111,7 +111,7 @@ def test_a_picture_on_the_timeline_is_the_portrait_when_none_was_chosen(stage: S
     still = strips.top_level(editor).new_image("still", str(stage.picture), 2, FIRST)
     stage.select(still)
     shot = stage.animate(image="")
-    assert shot.animportrait.image == str(stage.picture)
+    assert shot.animportrait.image == "//face é.png"
     assert strips.handles(shot) == strips.handles(stage.sound)
 
 

@@ -65,7 +65,7 @@ def test_before_anything_was_done(stage: Stage) -> None:
     assert {"image", "renderer", "style", "size", "seed", "holds"} <= set(seen["props"])
     assert not stage.bpy.types.ANIMPORTRAIT_PT_edit.poll(stage.bpy.context)
     params = {param.name for param in addon("protocol").PARAMS}
-    assert params <= set(draw(stage, "ANIMPORTRAIT_PT_settings")["props"])
+    assert params | {"landmarks"} <= set(draw(stage, "ANIMPORTRAIT_PT_settings")["props"])
 
 
 def test_a_shot_with_changes(stage: Stage) -> None:
@@ -257,7 +257,7 @@ def test_device_and_idle_time_reach_the_server(stage: Stage, home: Any) -> None:
 def test_picking_and_dropping_a_picture(stage: Stage) -> None:
     bpy = stage.bpy
     assert bpy.ops.animportrait.pick_image(filepath=str(stage.picture)) == {"FINISHED"}
-    assert stage.scene.animportrait.image == str(stage.picture)
+    assert stage.scene.animportrait.image == "//face é.png"
     with pytest.raises(RuntimeError, match="no file"):
         bpy.ops.animportrait.pick_image(filepath="/nowhere.png")
     handler = bpy.types.ANIMPORTRAIT_FH_portrait
