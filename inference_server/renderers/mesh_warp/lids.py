@@ -22,7 +22,7 @@ ABOVE, BELOW, BESIDE = 0.17, 0.10, 0.05  # of the eye's width: how far around it
 CLEAN, SMEARED = 8.0, 26.0  # levels by which what lies around an eye differs from the skin there
 LARGE = 0.116  # face widths between the lids: larger eyes are those of cartoons
 IN_PHOTOS = 0.4  # strength there: real lids fold well by themselves
-FROM, TO = 0.35, 0.85  # eyeBlink over which the laid skin appears
+FROM, TO = 0.30, 0.75  # eyeBlink over which the laid skin appears
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,8 +79,10 @@ def prepare(
     smear = 0.0
     if around.any():
         smear = float(np.percentile(np.abs((view - skin) @ LUMA)[around], 70))
-    strength = np.clip((smear - CLEAN) / (SMEARED - CLEAN), 0, 1)
-    if palette.kind == "photo" and opening < LARGE:
+    strength = float(np.clip((smear - CLEAN) / (SMEARED - CLEAN), 0, 1))
+    if palette.flat:
+        strength = 1.0  # a line is drawn or it is not
+    elif palette.kind == "photo" and opening < LARGE:
         strength *= IN_PHOTOS
     soft = cv2.GaussianBlur(hole, (0, 0), max(0.6, 0.035 * width)) * np.float32(strength)
     return Lid((x0, y0), np.dstack([skin, soft]).astype(np.float32), anchor)

@@ -87,7 +87,7 @@ class MeshWarp:
     """See registry.Renderer."""
 
     name = "mesh_warp"
-    version = "4"
+    version = "5"
     temporal_radius = 0
     parallel = True
 
