@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.ndimage
 
 from inference_server.datatypes import Speech
 from inference_server.registry import SpokenMotion
 
-from . import contacts, hearing, lip_fit, phones
+from . import contacts, hearing, lip_fit, phones, recogniser
 from .face import Amounts, complete
 from .features import RATE, log_mel, normalise
 from .frames import Frames
@@ -23,10 +25,11 @@ from .voice import STEPS_PER_S, speaking
 
 Curve = npt.NDArray[np.float64]
 
-LIFE_SIZE = 1.8  # the network is careful: what it hears is that much smaller than life
+LIFE_SIZE = 1.9  # the network is careful: what it hears is that much smaller than life
 # lips part well before a voice is heard and take their time after it: closing them at once in
 # every pause costs 0.08 of the correlation of opening and half of the closures on GRID's speakers
-_BEFORE_S, _AFTER_S, _RAMP_S = 0.4, 0.25, 0.2
+_BEFORE_S, _AFTER_S, _RAMP_S = 0.45, 0.3, 0.25
+_SMOOTH = 1.0  # frames of 20 ms: no jitter beyond that of the tracked faces
 _N_LIPS = 40
 _BLOCK = 2000  # frames fitted at a time
 _OPENING_TO_JAW = 3.0  # jawOpen for one outer-eye distance of opening, about
@@ -35,7 +38,10 @@ _OPENING_TO_JAW = 3.0  # jawOpen for one outer-eye distance of opening, about
 class Neural:
     """Motion source that hears with a small network, and with pocketsphinx where it is there."""
 
-    version = "1"
+    def __init__(self) -> None:
+        ears = recogniser.version()
+        self.version = f"1, {recogniser.PACKAGE} {ears}" if ears else "1"
+        self._warnings = () if ears else (recogniser.MISSING,)
 
     def motion(
         self, speech: Speech, fps: Fraction, n_frames: int, seed: int, params: Mapping[str, Any]
@@ -74,7 +80,7 @@ class Neural:
             style.habits,
             {"lips": missed},
         )
-        return SpokenMotion(motion, at(active) == 0, at.windows(gaps))
+        return SpokenMotion(motion, at(active) == 0, at.windows(gaps), self._warnings)
 
 
 def listen(
@@ -91,6 +97,8 @@ def listen(
     known = phones.heard(samples, spoken)
     network = style.adapt(hearing.bundled())
     heard = hearing.hear(network, mel, known)
+    smooth = scipy.ndimage.gaussian_filter1d(heard.coefficients, _SMOOTH, axis=0, mode="nearest")
+    heard = replace(heard, coefficients=smooth)
     return heard, known[: len(heard.closed)]
 
 

@@ -9,7 +9,6 @@ Where the package is missing the network hears alone.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from collections.abc import Iterator
 from functools import lru_cache
@@ -21,6 +20,7 @@ import scipy.ndimage
 
 from inference_server.datatypes import Speech
 
+from . import recogniser
 from .features import RATE
 from .visemes import VISEMES, of_arpabet
 from .voice import STEPS_PER_S
@@ -41,7 +41,7 @@ _FRAMES_PER_S = 100  # of the recogniser
 
 def available() -> bool:
     """Whether the recogniser is installed."""
-    return importlib.util.find_spec("pocketsphinx") is not None
+    return bool(recogniser.version())
 
 
 def heard(samples: npt.NDArray[np.float32], speaking: npt.NDArray[np.bool_]) -> Phones:
@@ -54,7 +54,7 @@ def heard(samples: npt.NDArray[np.float32], speaking: npt.NDArray[np.bool_]) -> 
     n_frames = len(samples) * RATE // Speech.SAMPLE_RATE + 1
     sure = np.zeros((n_frames, len(VISEMES)), np.float32)
     if not available():
-        log.warning("pocketsphinx is not installed: lips are made without its phones.")
+        log.warning(recogniser.MISSING)
         return sure
     for spans in _passages(speaking):
         for name, begin_s, end_s in _decode(samples, spans):

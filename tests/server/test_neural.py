@@ -18,7 +18,7 @@ from inference_server.speech.features import log_mel, normalise
 from inference_server.training import lip_shapes, speech_scores
 
 SPEECH = Path(__file__).parents[1] / "fixtures" / "speech.wav"
-PAUSE_S = (4.36, 4.6)  # well inside the second between the sentences
+PAUSE_S = (4.38, 4.5)  # the middle of the second between the sentences
 
 
 @pytest.fixture(scope="module")
