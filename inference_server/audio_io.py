@@ -37,6 +37,7 @@ _BLOCK = 1 << 16  # frames read at a time
 _MIN_RATE, _MAX_RATE = 1_000, 1_000_000  # Hz; outside it the header is damaged
 _MARGIN_S = 0.25  # read before and after the range, so that decoder and filters settle
 _DC_CUTOFF_HZ = 20.0  # below any voice
+_UNSAID_S = 0.1  # of silence at the end: a strip ends on a whole frame, the sound need not
 _SILENT_CHANNEL = 1e-4  # power relative to the loudest channel: -40 dB
 _CANCELLED = 0.02  # power of the mix relative to the loudest channel: -17 dB
 _FULL_SCALE = 4.0  # float files above it were not written in -1..1
@@ -58,7 +59,7 @@ def read_speech(audio: AudioRange) -> Speech:
     """The stretch `audio` of a sound file, mixed to one channel, without DC offset.
 
     The level is left as recorded. A range that ends beyond the sound is filled up with silence,
-    as Blender's timeline plays it; the log says so. Channels that are silent throughout the range
+    as Blender's timeline plays it; `warnings` say so. Channels that are silent throughout the range
     do not count in the mix, so one-sided recordings keep their level.
 
     Raises:
@@ -74,10 +75,12 @@ def read_speech(audio: AudioRange) -> Speech:
     peak = float(np.abs(samples).max())
     if peak > _FULL_SCALE:
         samples /= np.float32(peak)
+    warnings: tuple[str, ...] = ()
     if audio.duration_s is not None:
-        samples = _fit_length(samples, audio)
+        samples, warnings = _fit_length(samples, audio)
     key = hashlib.sha256(samples.data).hexdigest()
-    return Speech(samples, audio.start_s, len(samples) / Speech.SAMPLE_RATE, key)
+    duration = len(samples) / Speech.SAMPLE_RATE
+    return Speech(samples, audio.start_s, duration, key, warnings)
 
 
 def duration_s(path: Path) -> float:
@@ -141,17 +144,21 @@ def _starts_beyond_end(audio: AudioRange, length_s: float) -> AudioUnreadable:
     )
 
 
-def _fit_length(samples: npt.NDArray[np.float32], audio: AudioRange) -> npt.NDArray[np.float32]:
-    """Cut or fill up with silence to the duration that was asked for."""
+def _fit_length(
+    samples: npt.NDArray[np.float32], audio: AudioRange
+) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+    """Cut or fill up with silence to the duration that was asked for; with warnings."""
     assert audio.duration_s is not None
     n_samples = max(1, round(audio.duration_s * Speech.SAMPLE_RATE))
     missing = n_samples - len(samples)
     if missing <= 0:
-        return samples[:n_samples]
-    if missing > Speech.SAMPLE_RATE // 1000:
-        missing_s = missing / Speech.SAMPLE_RATE
-        log.warning('"%s" ends %.3f s before its range: silence.', audio.path.name, missing_s)
-    return np.pad(samples, (0, missing))
+        return samples[:n_samples], ()
+    warnings: tuple[str, ...] = ()
+    missing_s = missing / Speech.SAMPLE_RATE
+    if missing_s > _UNSAID_S:
+        text = f'"{audio.path.name}" ends {missing_s:.3f} s before the range does'
+        warnings = (f"{text}: the rest is silence.",)
+    return np.pad(samples, (0, missing)), warnings
 
 
 def _open(path: Path) -> _Source:

@@ -205,14 +205,16 @@ def _motion(options: argparse.Namespace, console: Console) -> int:
     fps = parse_fps(options.fps)
     from .pipeline import Studio, save_motion
 
-    motion = Studio().speak(audio, fps, seed, params)
+    motion, warnings = Studio().speak(audio, fps, seed, params)
     target = Path(options.out).absolute()
     save_motion(motion, target)
     if options.json:
         rate = [fps.numerator, fps.denominator]
         content = {"motion": str(target), "n_frames": motion.n_frames, "fps": rate}
-        console.say(json.dumps(content))
+        console.say(json.dumps({**content, "warnings": warnings}))
     else:
+        for warning in warnings:
+            console.say(f"Note: {warning}")
         console.say(f"{target}: {motion.n_frames} frames.")
     return 0
 

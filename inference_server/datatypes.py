@@ -73,6 +73,7 @@ class Speech:
     start_s: float  # where the stretch begins in the file
     duration_s: float
     key: str  # sha256 over the samples
+    warnings: tuple[str, ...] = ()  # what the artist should know
 
     SAMPLE_RATE = 16_000  # Hz
 

@@ -26,6 +26,7 @@ from .errors import AudioUnreadable, Cancelled, ImageUnreadable, WeightsMissing
 from .keys import MOTION_PARAMS
 from .portrait import analysis, crop
 from .registry import SpokenMotion
+from .speech import recogniser
 
 _KEPT_PORTRAITS = 2  # a picture of 6000 x 6000 px takes 144 MB
 _KEPT_CROPS = 4
@@ -65,6 +66,7 @@ class Voice:
 
     key: str
     duration_s: Fraction
+    warnings: tuple[str, ...]
 
 
 class Parts:
@@ -139,7 +141,7 @@ class Parts:
             params: those in keys.MOTION_PARAMS count.
 
         Returns:
-            The motion, and name and version of the source.
+            The motion, with the warnings of sound and source; name and version of the source.
         """
         name = _source_name(params)
         heard: list[Speech] = []  # filled when the sound had to be decoded
@@ -148,7 +150,7 @@ class Parts:
             if not _may_be_read(audio.path):
                 raise AudioUnreadable(f'"{audio.path}" is not a file.', "Choose a sound file.")
             heard.append(audio_io.read_speech(audio))
-            return Voice(heard[0].key, _duration(audio, heard[0]))
+            return Voice(heard[0].key, _duration(audio, heard[0]), heard[0].warnings)
 
         identity = (_identity(audio.path), audio.start_s, audio.duration_s)
         voice = self._voices.get(identity, listen)
@@ -159,6 +161,7 @@ class Parts:
             "motion",
             code_key("speech", "motion", "models", "audio_io", "parts"),
             bundled_weights(),
+            recogniser.version(),
             [name, voice.key, str(fps), count, seed, amounts, _style_key(params)],
         )
 
@@ -174,7 +177,9 @@ class Parts:
             self._cache.store(key, _spoken_arrays(made, label))
             return made, label
 
-        return self._motions.get(key, make)
+        spoken, label = self._motions.get(key, make)
+        both = (*voice.warnings, *spoken.warnings)
+        return dataclasses.replace(spoken, warnings=both), label
 
     def prepared(
         self,
@@ -308,7 +313,7 @@ def _spoken_arrays(spoken: SpokenMotion, label: str) -> Arrays:
     motion = spoken.motion
     native = {f"native.{name}": rows for name, rows in motion.native.items()}
     return {
-        "about": _about({"source": label}),
+        "about": _about({"source": label, "warnings": spoken.warnings}),
         "expression": motion.expression,
         "head": motion.head,
         "gaze": motion.gaze,
@@ -326,5 +331,6 @@ def _spoken_from(stored: Arrays, fps: Fraction) -> tuple[SpokenMotion, str]:
     }
     motion = Motion(fps, stored["expression"], stored["head"], stored["gaze"], native)
     closures = tuple((int(first), int(last)) for first, last in stored["closures"])
-    label = json.loads(stored["about"].tobytes())["source"]
-    return SpokenMotion(motion, stored["silent"], closures), label
+    about = json.loads(stored["about"].tobytes())
+    warnings = tuple(about["warnings"])
+    return SpokenMotion(motion, stored["silent"], closures, warnings), about["source"]

@@ -122,14 +122,14 @@ class Studio:
 
     def speak(
         self, audio: AudioRange, fps: Fraction, seed: int, params: Mapping[str, Any]
-    ) -> Motion:
-        """The motion of a stretch of sound, without a portrait and without edits.
+    ) -> tuple[Motion, tuple[str, ...]]:
+        """The motion of a stretch of sound, without a portrait and without edits; and warnings.
 
         Raises:
             AudioUnreadable.
         """
         spoken, _ = self._parts.spoken(audio, fps, None, seed, params, lambda: False)
-        return rounded(closures.enforce(spoken))
+        return rounded(closures.enforce(spoken)), spoken.warnings
 
     def _shot(self, spec: ShotSpec, stages: Stages) -> _Shot:
         """Everything that is known before a frame is drawn."""
@@ -142,6 +142,8 @@ class Studio:
             spoken, motion_source = self._parts.spoken(
                 spec.audio, spec.fps, spec.n_frames, spec.seed, spec.params, stages.cancelled
             )
+            for warning in spoken.warnings:
+                stages.warn(warning)
         with stages.stage("motion"):
             renderer = registry.load(registry.RENDERERS, spec.renderer)
             style = registry.load(registry.STYLES, spec.style)

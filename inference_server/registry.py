@@ -35,6 +35,7 @@ class SpokenMotion:
     motion: Motion
     silent: npt.NDArray[np.bool_]  # (N,) no speech in this frame
     closures: tuple[tuple[int, int], ...]  # [first, last] frames in which the lips must meet once
+    warnings: tuple[str, ...] = ()  # what the artist should know
 
 
 class MotionSource(Protocol):

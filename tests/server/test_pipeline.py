@@ -381,3 +381,12 @@ def test_number_of_frames_comes_from_the_sound(studio: Studio, shot: Shot, tone:
 )
 def test_frames_are_counted_exactly(seconds: Fraction, fps: Fraction, expected: int) -> None:
     assert count_frames(seconds, fps) == expected
+
+
+def test_sound_that_ends_early_is_told_in_the_take(studio: Studio, shot: Shot, tone: Path) -> None:
+    early = {"path": str(tone), "start_s": 1.0, "duration_s": 3.0}
+    for name in ("first", "second"):  # the second time the sound is not read again
+        take = render(studio, shot(name, audio=early, n_frames=2))
+        assert take.warnings == (
+            '"tone.wav" ends 2.000 s before the range does: the rest is silence.',
+        )
