@@ -80,20 +80,39 @@ class ANIMPORTRAIT_OT_render_edits(_Draws, bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """A shot with changed keys."""
-        scene = strips.sequencer_scene(context)
-        reason = prefs.flaw(context) or _no_shot(scene) or _pending(scene)
-        if not reason and not shots.is_stale():
-            status = shots.status(shots.active_shot(scene))
-            if status is not None and status.take is None:
-                reason = f"{status.problem}. Press Animate Again"
-            elif status is not None and status.dirty == 0:
-                reason = "No visible frame differs from its picture"
+        reason = prefs.flaw(context) or _no_edits(strips.sequencer_scene(context))
         if reason:
             cls.poll_message_set(reason)
         return not reason
 
     def _order(self, context: Any) -> orders.Order:
         return orders.render_edits(shots.active_shot(strips.sequencer_scene(context)))
+
+
+class ANIMPORTRAIT_OT_render_current_frame(_Draws, bpy.types.Operator):
+    """Draw only the frame under the playhead again; other changes wait for Render Edits."""
+
+    bl_idname = "animportrait.render_current_frame"
+    bl_label = "Render Current Frame"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """A shot whose keys have changed under the playhead."""
+        scene = strips.sequencer_scene(context)
+        reason = prefs.flaw(context) or _no_edits(scene)
+        if not reason and not shots.is_stale():
+            shot = shots.active_shot(scene)
+            status = shots.status(shot)
+            frame = scene.frame_current - strips.origin(shot)
+            if status is not None and frame not in status.dirty_frames:
+                reason = "The frame under the playhead fits its keys"
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def _order(self, context: Any) -> orders.Order:
+        scene = strips.sequencer_scene(context)
+        return orders.render_edits(shots.active_shot(scene), scene.frame_current)
 
 
 class ANIMPORTRAIT_OT_cancel(bpy.types.Operator):
@@ -311,6 +330,18 @@ def _no_shot(scene: Any | None) -> str:
     return "" if shots.active_shot(scene) is not None else "Select a portrait's image strip"
 
 
+def _no_edits(scene: Any | None) -> str:
+    reason = _no_shot(scene) or _pending(scene)
+    if reason or shots.is_stale():
+        return reason
+    status = shots.status(shots.active_shot(scene))
+    if status is not None and status.take is None:
+        return f"{status.problem}. Press Animate Again"
+    if status is not None and status.dirty == 0:
+        return "No visible frame differs from its picture"
+    return ""
+
+
 def _pending(scene: Any) -> str:
     shot, sound, portrait = orders.subject(scene)
     if shot is not None:
@@ -324,6 +355,7 @@ def _pending(scene: Any) -> str:
 _CLASSES = (
     ANIMPORTRAIT_OT_animate,
     ANIMPORTRAIT_OT_render_edits,
+    ANIMPORTRAIT_OT_render_current_frame,
     ANIMPORTRAIT_OT_cancel,
     ANIMPORTRAIT_OT_expose_landmarks,
     ANIMPORTRAIT_OT_clear_edits,

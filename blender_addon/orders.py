@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 from collections.abc import Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,7 @@ class Order:
     record: shots.Record  # for the strip, when the take is there
     sampled: takes.Values  # the curves as they are now; empty for a new shot
     reposition: bool = False  # the strip must go to `span`; else it stays where the artist has it
+    waiting: takes.Edits = field(default_factory=dict)  # changes that this job leaves on the curves
 
     @property
     def title(self) -> str:
@@ -154,8 +155,12 @@ def animate(scene: Any, taken: Set[str] = frozenset()) -> Order:
     return replace(order, reposition=True)
 
 
-def render_edits(shot: Any) -> Order:
+def render_edits(shot: Any, scene_frame: int | None = None) -> Order:
     """The order for the Render Edits button: the same shot, with what the artist changed.
+
+    Args:
+        shot: the strip.
+        scene_frame: draw the drawing at this frame alone; other changes wait.
 
     Raises:
         CannotUse: the take or a file is gone, or nothing has changed.
@@ -168,7 +173,16 @@ def render_edits(shot: Any) -> Order:
         raise CannotUse(f"{status.problem}. Press Animate Again.")
     if status.dirty == 0:
         raise CannotUse("No visible frame differs from its picture.")
-    return _again(shot, kept, kept.image.path(), kept.look, "edits")
+    order = _again(shot, kept, kept.image.path(), kept.look, "edits")
+    if scene_frame is None:
+        return order
+    frame, holds = scene_frame - strips.origin(shot), int(kept.look["holds"])
+    if frame not in status.dirty_frames:
+        raise CannotUse("The frame under the playhead fits its keys.")
+    first = frame - frame % holds
+    found = takes.edits(status.take, order.sampled, shots.visible_mask(shot, kept.n_frames))
+    edits, waiting = takes.sent_alone(status.take, found, Span(first, first + holds))
+    return replace(order, spec={**order.spec, "channels": _channels(edits)}, waiting=waiting)
 
 
 def look_of(settings: Any) -> dict[str, Any]:
@@ -249,15 +263,18 @@ def _order(
         "fps": list(record.fps),
         "n_frames": record.n_frames,
         **_sent(record.look),
-        "channels": {
-            name: {str(frame): value for frame, value in frames.items()}
-            for name, frames in edits.items()
-        }
-        or None,
+        "channels": _channels(edits),
         "base_take": None if base is None else str(base),
         "out_dir": str(takes.next_take(folder)),
     }
     return Order(kind, scene.name, strip, record.sound, span, spec, record, sampled or {})
+
+
+def _channels(edits: takes.Edits) -> dict[str, dict[str, float]] | None:
+    """Edits as JSON has them."""
+    return {
+        name: {str(f): value for f, value in row.items()} for name, row in edits.items()
+    } or None
 
 
 def _carried(shot: Any, frames: Span) -> takes.Edits:

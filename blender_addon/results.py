@@ -120,7 +120,7 @@ def _write_channel(order: Order, strip: Any, channel: protocol.Channel, take: ta
     """Generated keys where the artist has none of his own, now and when the job began."""
     name, n_frames = channel.name, take.n_frames
     keep = np.zeros(n_frames, bool)
-    keep[list(take.edits.get(name, ()))] = True
+    keep[[*take.edits.get(name, ()), *order.waiting.get(name, ())]] = True
     before = order.sampled.get(name)
     if before is not None and len(before) == n_frames:
         keep |= ~shots.visible_mask(strip, n_frames)

@@ -67,6 +67,7 @@ class Status:
     dirty: int  # visible frames to draw again
     visible: int
     problem: str = ""
+    dirty_frames: frozenset[int] = frozenset()  # of the shot
 
 
 def link(path: Path, folder: Path | None = None) -> FileLink:
@@ -263,7 +264,8 @@ def _compared(strip: Any, take: takes.Take, sampled: takes.Values) -> Status:
     if any(len(values) != take.n_frames for values in sampled.values()):
         return Status(take, 0, int(visible.sum()))
     dirty = takes.dirty(take, sampled, visible, holds)
-    return Status(take, int(dirty.sum()), int(visible.sum()))
+    frames = frozenset(np.flatnonzero(dirty).tolist())
+    return Status(take, len(frames), int(visible.sum()), dirty_frames=frames)
 
 
 def _keep(strip: Any, value: Status) -> Status:

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import protocol
+from .timing import Span
 
 TAKE_FILE = "take.json"
 _TAKE_NAME = re.compile(r"take_(\d{4,})")
@@ -167,6 +168,30 @@ def edits(take: Take, sampled: Values, visible: npt.NDArray[np.bool_]) -> Edits:
         if frames:
             found[name] = dict(sorted(frames.items()))
     return found
+
+
+def sent_alone(take: Take, found: Edits, frames: Span) -> tuple[Edits, Edits]:
+    """The edits of some frames; all others stay as they are in the take.
+
+    Args:
+        take: what the strip shows.
+        found: all edits, see `edits`.
+        frames: of the shot, whose edits are to be drawn.
+
+    Returns:
+        What to send, and the artist's other changes, which wait on the curves.
+    """
+    sent: Edits = {}
+    waiting: Edits = {}
+    for name in {**take.edits, **found}:
+        before, now = take.edits.get(name, {}), found.get(name, {})
+        chosen = {f: value for f, value in now.items() if frames.start <= f < frames.end}
+        others = {f: value for f, value in before.items() if not frames.start <= f < frames.end}
+        if chosen or others:
+            sent[name] = dict(sorted({**others, **chosen}.items()))
+        if late := {f: value for f, value in now.items() if f not in chosen and f not in others}:
+            waiting[name] = late
+    return sent, waiting
 
 
 def dirty(

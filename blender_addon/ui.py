@@ -114,6 +114,7 @@ class ANIMPORTRAIT_PT_edit(_Panel, bpy.types.Panel):
         row = layout.row()
         row.scale_y = 1.4
         row.operator(ops.ANIMPORTRAIT_OT_render_edits.bl_idname, icon="FILE_REFRESH")
+        layout.operator(ops.ANIMPORTRAIT_OT_render_current_frame.bl_idname, icon="RENDER_STILL")
         column = layout.column(align=True)
         for channel in protocol.CHANNELS:
             column.prop(shot, props.channel_property(channel.name), slider=True)

@@ -250,3 +250,39 @@ def test_the_take_folder_is_never_modified(stage: Stage) -> None:
     stage.key(shot, "lip_open", 20, 1.0)
     stage.render_edits()
     assert {path.name: path.stat().st_mtime_ns for path in Path(folder).iterdir()} == before
+
+
+def test_rendering_the_current_frame_lets_other_changes_wait(stage: Stage) -> None:
+    shot = stage.animate()
+    stage.key(shot, "smile", 50, 0.9)
+    stage.render_edits()
+    for frame in (20, 30):
+        stage.key(stage.shot, "lip_open", frame, 1.0)
+    stage.key(stage.shot, "smile", 50, 0.5)
+    stage.scene.frame_set(FIRST + 20)
+    before = keys(stage, stage.shot, "lip_open")
+    assert dirty(stage) == 3
+    assert stage.bpy.ops.animportrait.render_current_frame() == {"FINISHED"}
+    assert take(stage).rendered == 1
+    assert take(stage).edits == {"lip_open": {20: 1.0}, "smile": {50: 0.9}}
+    after = keys(stage, stage.shot, "lip_open")
+    assert [x for x in after if after[x] != before[x]] == [FIRST + 20]  # marked as edited
+    assert stage.curve(stage.shot, "smile").evaluate(FIRST + 50) == pytest.approx(0.5)
+    assert dirty(stage) == 2
+    stage.scene.frame_set(FIRST + 20)
+    with pytest.raises(RuntimeError, match="under the playhead fits"):
+        stage.bpy.ops.animportrait.render_current_frame()
+    stage.render_edits()
+    assert take(stage).rendered == 2
+    assert take(stage).edits == {"lip_open": {20: 1.0, 30: 1.0}, "smile": {50: 0.5}}
+    assert dirty(stage) == 0
+
+
+def test_the_current_frame_on_twos_is_the_whole_drawing(stage: Stage) -> None:
+    shot = stage.animate(holds="2")
+    stage.key(shot, "lip_open", 20, 1.0)
+    stage.key(stage.shot, "lip_open", 31, 1.0)
+    stage.scene.frame_set(FIRST + 21)
+    assert stage.bpy.ops.animportrait.render_current_frame() == {"FINISHED"}
+    assert take(stage).edits == {"lip_open": {20: 1.0}}
+    assert dirty(stage) == 2
