@@ -111,13 +111,21 @@ def test_an_edit_with_a_warm_server_is_quick(stage: Stage) -> None:
     assert min(times) < 2.0
 
 
-def test_a_picture_without_a_face_is_named(stage: Stage) -> None:
+def test_a_picture_without_a_face_is_named_and_placed_landmarks_help(stage: Stage) -> None:
     blank = stage.bpy.data.images.new("blank", 256, 256)
     blank.filepath_raw, blank.file_format = str(stage.folder / "blank.png"), "PNG"
     blank.save()
-    with pytest.raises(RuntimeError, match=r"(?s)blank\.png"):
-        stage.animate(image=str(stage.folder / "blank.png"))
+    with pytest.raises(RuntimeError, match=r"(?s)blank\.png.*Landmarks in More Settings"):
+        stage.animate(image="//blank.png", size=256)
     assert not stage.shots
+
+    folder = addon("strips").shown_folder(stage.animate(size=256))
+    points = addon("takes").read_landmarks(folder)[0]
+    placed = {"faces": [{"landmarks": points.tolist()}]}
+    (stage.folder / "points.json").write_text(json.dumps(placed))
+    stage.select(stage.sound)
+    shot = stage.animate(image="//blank.png", landmarks="//points.json", size=256)
+    assert addon("strips").handles(shot) == addon("strips").handles(stage.sound)
 
 
 def test_cancelling_the_real_server(stage: Stage) -> None:
