@@ -101,6 +101,7 @@ def learn_from(
     wanted = (seen * [1, 1, hearing.DEPTH_WEIGHT]).reshape(len(seen), -1) @ network.basis.T
     wanted = wanted / network.deviation
     last = network.net.mouth[-1]
+    assert isinstance(last, torch.nn.Linear)
     weight, bias = last.weight.detach().numpy()[:-1], last.bias.detach().numpy()[:-1]
     before = hidden @ weight.T + bias
     known = np.concatenate([hidden, np.ones((len(hidden), 1))], 1)
@@ -135,7 +136,8 @@ def _hidden(
     def keep(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         kept.append(inputs[0][0].cpu().numpy())
 
-    hook = network.net.mouth[-1].register_forward_pre_hook(keep)
+    last: torch.nn.Module = network.net.mouth[-1]
+    hook = last.register_forward_pre_hook(keep)
     mel = normalise(log_mel(samples), spoken)
     try:
         heard = hearing.hear(network, mel, recognise(samples, spoken), chunk=len(mel))
@@ -173,8 +175,8 @@ def _overlap(
     hidden: Array, seen: Array, spoken: npt.NDArray[np.bool_], lag: int
 ) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
     a, b = _shifted(hidden, seen, lag)
-    talks, _ = _shifted(spoken.astype(np.float64), seen, lag)
-    talks = np.pad(talks, (0, max(0, len(a) - len(talks))))[: len(a)] > 0
+    shifted, _ = _shifted(spoken.astype(np.float64), seen, lag)
+    talks = np.pad(shifted, (0, max(0, len(a) - len(shifted))))[: len(a)] > 0
     return a, b, talks if talks.any() else np.ones(len(a), bool)
 
 

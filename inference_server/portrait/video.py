@@ -55,7 +55,7 @@ def track(clip: Path, longest_s: float = 1e9) -> tuple[Array, Flags, float]:
     face_mesh = mediapipe.solutions.face_mesh.FaceMesh(
         refine_landmarks=True, min_detection_confidence=_FACE_SURE
     )
-    meshes = []
+    meshes: list[npt.NDArray[np.float64]] = []
     while len(meshes) < longest_s * fps:
         ok, bgr = capture.read()
         if not ok:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ class Frames:
         self.fps = fps
         self.times_s = np.arange(n_frames) * fps.denominator / fps.numerator
 
-    def __call__(self, curve: Curve, per_s: int = STEPS_PER_S) -> Curve:
+    def __call__(self, curve: npt.NDArray[np.floating[Any]], per_s: int = STEPS_PER_S) -> Curve:
         """The curve at each frame, (N, ...), linearly; its last value holds beyond its end."""
         at = np.clip(self.times_s * per_s, 0, len(curve) - 1)
         below = np.minimum(at.astype(int), max(0, len(curve) - 2))

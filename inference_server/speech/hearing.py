@@ -139,6 +139,6 @@ def with_last_layer(network: Network, change: Mapping[str, Array]) -> Network:
     last = net.mouth[-1]
     assert isinstance(last, torch.nn.Linear)
     with torch.no_grad():
-        last.weight += torch.from_numpy(change["weight"])
-        last.bias += torch.from_numpy(change["bias"])
+        last.weight.add_(torch.from_numpy(change["weight"]))
+        last.bias.add_(torch.from_numpy(change["bias"]))
     return Network(net.eval(), network.basis, network.deviation, network.closed)

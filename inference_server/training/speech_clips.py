@@ -79,7 +79,7 @@ def resample(values: Array, fps: float) -> Array:
 def opening(lips: Array) -> Array:
     """(T, 40, 3) -> (T,) height of the inner lip opening, as the evaluation measures it."""
     gaps = lips[:, INNER_LOWER, 1] - lips[:, INNER_UPPER, 1]
-    return gaps @ np.array([0.5, 0.25, 0.25], np.float32)
+    return np.asarray(gaps @ np.array([0.5, 0.25, 0.25], np.float32), np.float32)
 
 
 def listen(samples: Array, kept: Path) -> tuple[Array, Array]:

@@ -106,8 +106,8 @@ def pretrain(config: Config, synthetic: Path, losses: Losses) -> dict[str, Tenso
     weight[CLOSED] = 2.0
     for step in range(config.pretrain_steps):
         pieces = [cutter.cut(*utterances[i]) for i in rng.choice(learned, config.pretrain_batch)]
-        mel, visemes, known = (torch.from_numpy(np.stack(p)) for p in zip(*pieces, strict=True))
-        logits = net(augment(mel, 1.25), _deaf(mel))[1]
+        heard, visemes, known = (torch.from_numpy(np.stack(p)) for p in zip(*pieces, strict=True))
+        logits = net(augment(heard, 1.25), _deaf(heard))[1]
         loss = functional.cross_entropy(
             logits.transpose(1, 2), visemes, weight=weight, label_smoothing=0.05, reduction="none"
         )

@@ -69,7 +69,7 @@ def lips_at(clip: Clip, offsets: Array) -> npt.NDArray[np.float64]:
 
 def judge(clip: Clip, offsets: Array) -> dict[str, float]:
     """Scores of one prediction."""
-    return speech_scores.score(lips_at(clip, offsets), clip.lips, clip.fps)
+    return speech_scores.score(lips_at(clip, offsets), clip.lips.astype(np.float64), clip.fps)
 
 
 def synchronise(config: Config, start: Mapping[str, Tensor], clips: Sequence[Clip]) -> list[Clip]:
@@ -102,7 +102,9 @@ def _loudness(clip: Clip) -> Array:
     return np.stack([level, np.ones_like(level)], 1)
 
 
-def leave_one_out(config: Config, start: Mapping[str, Tensor], clips: Sequence[Clip], out: Path):
+def leave_one_out(
+    config: Config, start: Mapping[str, Tensor], clips: Sequence[Clip], out: Path
+) -> None:
     """Judge on people that the network did not see; print tables, keep the networks in `out`.
 
     People whose clips may not teach are judged by the network of all licensed clips.
