@@ -57,6 +57,11 @@ class Job:
         """0..1 of the present stage."""
         return min(1.0, self.done / self.total) if self.total else 0.0
 
+    def note(self, text: str) -> None:
+        """Something that the artist should read; the server may say it again with the result."""
+        if text not in self.notes:
+            self.notes.append(text)
+
     def end(self, state: State, message: str, hint: str = "") -> None:
         """Nothing more will happen."""
         self.state, self.message, self.hint = state, message, hint

@@ -251,7 +251,7 @@ class Jobs:
         elif job is None:
             log.info("Nobody waits for %s", message)
         elif isinstance(message, client.Note):
-            job.notes.append(message.text)
+            job.note(message.text)
         elif isinstance(message, client.Failure):
             self._failed(job, message)
         elif isinstance(message, client.Progress) and message.request == job.request:
@@ -292,7 +292,8 @@ class Jobs:
             job.end(State.DONE, text)
         else:
             job.state, job.stage, job.done, job.total = State.LOADING, "timeline", 0, 0
-            job.notes.extend(str(text) for text in message.value.get("warnings", ()))
+            for text in message.value.get("warnings", ()):
+                job.note(str(text))
             folder = Path(message.value["take"])
             work = threading.Thread(target=self._load, args=(job.id, folder), daemon=True)
             work.start()
@@ -342,7 +343,8 @@ class Jobs:
         self.longest_undo_s = max(self.longest_undo_s, time.perf_counter() - began)
         self._applying, self._result = None, None
         take = loaded.take
-        job.notes.extend(text for text in take.warnings if text not in job.notes)
+        for text in take.warnings:
+            job.note(text)
         job.end(State.DONE, f"{take.n_frames} frames, {take.rendered} of them drawn")
 
     def _lost(self, job: Job, loaded: results.Loaded, reason: str) -> None:

@@ -23,13 +23,14 @@ RECORD = "animportrait_shot"  # of a strip: the shot's record as JSON, see shots
 SETTINGS = "animportrait"  # of a scene and of a strip
 
 _PROPERTY_OF = {float: FloatProperty, str: StringProperty, bool: BoolProperty}
-_offered: dict[str, tuple[dict[str, Any], ...]] = {  # until the server has said hello
+_BEFORE_HELLO: dict[str, tuple[dict[str, Any], ...]] = {  # what our server will say
     "renderer": ({"name": "mesh_warp", "label": "Mesh Warp", "available": True, "reason": ""},),
     "style": tuple(
         {"name": name, "label": name.title(), "available": True, "reason": ""}
         for name in ("photo", "ink", "pencil", "cartoon", "oil", "watercolour")
     ),
 }
+_offered = dict(_BEFORE_HELLO)
 _RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()
 _items: dict[str, list[tuple[str, str, str, int]]] = {}  # Blender needs them to stay referenced
 

@@ -111,10 +111,11 @@ class ANIMPORTRAIT_PT_edit(_Panel, bpy.types.Panel):
             paragraph.draw(layout, context, text, "ERROR")
         if orders.is_temporary(strips.shown_folder(shot)):
             paragraph.draw(layout, context, "Frames are temporary: save the file", "ERROR")
-        row = layout.row()
+        column = layout.column(align=True)
+        row = column.row(align=True)
         row.scale_y = 1.4
         row.operator(ops.ANIMPORTRAIT_OT_render_edits.bl_idname, icon="FILE_REFRESH")
-        layout.operator(ops.ANIMPORTRAIT_OT_render_current_frame.bl_idname, icon="RENDER_STILL")
+        column.operator(ops.ANIMPORTRAIT_OT_render_current_frame.bl_idname, icon="RENDER_STILL")
         column = layout.column(align=True)
         for channel in protocol.CHANNELS:
             column.prop(shot, props.channel_property(channel.name), slider=True)
@@ -195,9 +196,10 @@ def _draw_jobs(layout: Any, context: Any) -> None:
             _cancel_button(row, job)
         elif job.message:
             icon = "CHECKMARK" if job.state == State.DONE else "ERROR"
-            paragraph.draw(layout, context, job.title, icon)
+            column = layout.column(align=True)
+            paragraph.draw(column, context, job.title, icon)
             for text in (job.message, job.hint, *job.notes):
-                paragraph.draw(layout, context, text)
+                paragraph.draw(column, context, text)
 
 
 def _progress_text(job: Job) -> str:

@@ -37,6 +37,7 @@ sys.modules["protocol"] = protocol
 _SPEC.loader.exec_module(protocol)
 
 SIDE = 16  # px
+WARNING = "A fake server drew this."  # said at once and again with the result, as the real one does
 BEHAVIOUR = json.loads(os.environ.get("FAKE_SERVER", "{}"))
 
 
@@ -143,6 +144,7 @@ class Server:
             old = json.loads((base / "take.json").read_text())
             known = {key: frame for frame, key in enumerate(old["frame_keys"])}
         rendered = []
+        self.say(protocol.notification("log", {"level": "warning", "message": WARNING}))
         for stage in ("portrait", "speech", "motion", "prepare"):
             self.progress(request, stage, 1, 1)
         for frame, key in enumerate(keys):
@@ -166,7 +168,7 @@ class Server:
             "n_frames": n_frames,
             "rendered": len(rendered),
             "reused": n_frames - len(rendered),
-            "warnings": ["A fake server drew this."],
+            "warnings": [WARNING],
             "seconds": {},
         }
 
@@ -218,7 +220,7 @@ class Server:
             "versions": {},
             "weights": {},
             "seconds": {},
-            "warnings": ["A fake server drew this."],
+            "warnings": [WARNING],
         }
         (out / "take.json").write_text(json.dumps(document))
 

@@ -59,7 +59,7 @@ def test_the_manifest() -> None:
 @pytest.mark.blender
 def test_everything_can_be_chosen_before_the_server_has_spoken(bpy: Any) -> None:
     registry = pytest.importorskip("inference_server.registry")
-    assert {each["name"] for each in addon("props")._offered["style"]} == {
+    assert {each["name"] for each in addon("props")._BEFORE_HELLO["style"]} == {
         entry.name for entry in registry.STYLES
     }
 
