@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .cache import digest
+from .checkpoints import bundled_weights
 from .datatypes import Look, Motion
 from .registry import Renderer, Style
 
@@ -24,6 +25,7 @@ MOTION_PARAMS = (  # already in the motion
     "lip_amount", "head_amount", "eye_amount", "nod_amount", "still", "mouth", "voice_style",
 )  # fmt: skip
 RENDERER_PARAMS = ("tooth_show", "tongue", "mouth_dark")  # these count in any style
+_DRAWING_WEIGHTS = ("face_template",)  # what the speech weights do is in the motion
 _PLAIN_STYLE = "photo"  # has no strokes: no other param of the look changes it
 
 
@@ -46,8 +48,10 @@ def look_key(face_crop_key: str, renderer: Renderer, style: Style, look: Look) -
         for name, value in look.params.items()
         if name not in MOTION_PARAMS and (name in RENDERER_PARAMS or not plain)
     }
+    weights = bundled_weights()
     return digest(
         KEY_VERSION,
+        [weights[name] for name in _DRAWING_WEIGHTS],
         face_crop_key,
         [renderer.name, renderer.version, style.name, style.version],
         [look.size, look.framing, look.alpha],

@@ -98,7 +98,8 @@ class Parts:
                 contents = [sha256_of(path) for path in (image, landmarks) if path]
             except OSError:
                 return analysis.analyze(image, landmarks)  # says what is wrong with the file
-            key = digest("portrait", code_key("portrait", "image_io", "parts"), contents)
+            code = code_key("portrait", "image_io", "parts")
+            key = digest("portrait", code, bundled_weights(), contents)
             stored = self._cache.load(key)
             if stored is not None and "about" in stored:
                 return _portrait_from(stored, image_io.read_picture(image))
@@ -111,7 +112,8 @@ class Parts:
 
     def face_crop(self, portrait: Portrait, face_index: int, size: int) -> FaceCrop:
         """The square around one face, at the size of a frame."""
-        key = digest("crop", code_key("portrait", "parts"), portrait.key, face_index, size)
+        code = code_key("portrait", "parts")
+        key = digest("crop", code, bundled_weights(), portrait.key, face_index, size)
 
         def make() -> FaceCrop:
             stored = self._cache.load(key)

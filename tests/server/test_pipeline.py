@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import FIXTURES, N_FRAMES
 
-from inference_server import parts, protocol
+from inference_server import keys, parts, protocol
 from inference_server.cache import Cache
 from inference_server.datatypes import ShotSpec
 from inference_server.errors import (
@@ -390,3 +390,13 @@ def test_sound_that_ends_early_is_told_in_the_take(studio: Studio, shot: Shot, t
         assert take.warnings == (
             '"tone.wav" ends 2.000 s before the range does: the rest is silence.',
         )
+
+
+def test_other_weights_draw_other_frames(
+    studio: Studio, shot: Shot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = render(studio, shot("first", n_frames=2))
+    monkeypatch.setattr(keys, "bundled_weights", lambda: {"face_template": "another"})
+    second = render(studio, shot("second", n_frames=2, base_take=str(first.path)))
+    assert second.rendered == (0, 1)
+    assert not {*first.frame_keys} & {*second.frame_keys}
