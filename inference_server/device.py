@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 
-from .errors import SpecInvalid
+from .errors import GpuOutOfMemory, SpecInvalid
 
 CHOICES = ("auto", "cpu", "cuda", "mps")
 
@@ -34,6 +36,26 @@ def choose(name: str | None = None) -> str:
         text = f'The device "{wanted}" was asked for, but torch finds none here.'
         raise SpecInvalid(text, "Choose auto or cpu; after a driver change run install.py again.")
     return wanted
+
+
+@contextlib.contextmanager
+def spending_memory(device: str) -> Iterator[None]:
+    """Around what runs on a device: when its memory does not suffice, it says so for people.
+
+    Raises:
+        GpuOutOfMemory: torch found too little memory.
+    """
+    import torch
+
+    try:
+        yield
+    except RuntimeError as failure:  # "mps" has no class of its own for it
+        torchs_own = isinstance(failure, torch.cuda.OutOfMemoryError)
+        if not torchs_own and not str(failure).startswith("MPS backend out of memory"):
+            raise
+        text = f'The graphics card ("{device}") has too little free memory.'
+        hint = "Close other programs that use it, or set ANIMATE_PORTRAIT_DEVICE to cpu."
+        raise GpuOutOfMemory(text, hint) from failure
 
 
 def free_gpu() -> int:

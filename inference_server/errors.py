@@ -13,7 +13,7 @@ AnimatePortraitError(message, hint)
     TakeUnreadable         the folder holds no take, or a damaged one
     DiskFull               no space left while writing
     FolderNotWritable      the take folder or the cache cannot be written
-    GpuOutOfMemory         the device ran out of memory even for one frame
+    GpuOutOfMemory         the graphics card has no memory left for the speech network
     Cancelled              the artist cancelled the job
     ProtocolError          a message between add-on and server was not understood
         VersionMismatch    add-on and server speak different protocol versions
@@ -95,7 +95,7 @@ class FolderNotWritable(AnimatePortraitError):
 
 
 class GpuOutOfMemory(AnimatePortraitError):
-    """The device ran out of memory even for one frame."""
+    """The graphics card has no memory left for the speech network."""
 
 
 class Cancelled(AnimatePortraitError):

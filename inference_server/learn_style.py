@@ -102,7 +102,7 @@ def learn_from(
     wanted = wanted / network.deviation
     last = network.net.mouth[-1]
     assert isinstance(last, torch.nn.Linear)
-    weight, bias = last.weight.detach().numpy()[:-1], last.bias.detach().numpy()[:-1]
+    weight, bias = (each.detach().cpu().numpy()[:-1] for each in (last.weight, last.bias))
     before = hidden @ weight.T + bias
     known = np.concatenate([hidden, np.ones((len(hidden), 1))], 1)
     ridge, left_out = _choose_ridge(known[talks], (wanted - before)[talks], before[talks])

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from safetensors import safe_open
 
-from inference_server.device import choose
+from inference_server.device import choose, spending_memory
 from inference_server.errors import WeightsMissing
 from inference_server.models.speech_net import SpeechNet, SpeechNetDims
 
@@ -101,17 +101,18 @@ def hear(network: Network, mel: Array, phones: Array, chunk: int = _CHUNK) -> He
     phones = phones[:total]
     margin = max(network.net.dims.context, network.net.dims.phone_kernel)
     device = choose()
-    net = network.net.to(device)
     answers = []
-    with torch.inference_mode(), exact_sums():
-        for first in range(0, total, chunk):
-            begin, end = max(0, first - margin), min(total, first + chunk + margin)
-            batch = torch.from_numpy(np.ascontiguousarray(mel[2 * begin : 2 * end]))[None]
-            known = torch.from_numpy(np.ascontiguousarray(phones[begin:end]))[None]
-            mouth, visemes = net(batch.to(device), known.to(device))
-            inside = slice(first - begin, min(total, first + chunk) - begin)
-            kept = torch.cat([mouth[0, inside], visemes[0, inside].softmax(-1)], -1)
-            answers.append(kept.cpu().numpy())
+    with spending_memory(device):
+        net = network.net.to(device)
+        with torch.inference_mode(), exact_sums():
+            for first in range(0, total, chunk):
+                begin, end = max(0, first - margin), min(total, first + chunk + margin)
+                batch = torch.from_numpy(np.ascontiguousarray(mel[2 * begin : 2 * end]))[None]
+                known = torch.from_numpy(np.ascontiguousarray(phones[begin:end]))[None]
+                mouth, visemes = net(batch.to(device), known.to(device))
+                inside = slice(first - begin, min(total, first + chunk) - begin)
+                kept = torch.cat([mouth[0, inside], visemes[0, inside].softmax(-1)], -1)
+                answers.append(kept.cpu().numpy())
     heard = np.concatenate(answers)
     n = network.net.dims.n_components
     closed = 1 / (1 + np.exp(-heard[:, n].astype(np.float64)))
