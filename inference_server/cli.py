@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_OPTIONS = {  # field of the spec -> what sets it
+    "face_index": "--face",
+    "audio.start_s": "--start",
+    "audio.duration_s": "--duration",
+    **{name: f"--{name}" for name in ("fps", "size", "renderer", "style", "seed", "holds")},
+    "audio.path": "AUDIO",
+    "image": "PORTRAIT",
+    "out_dir": "--out",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
@@ -38,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.run(options, console)
     except AnimatePortraitError as failure:
         log.info("Failed", exc_info=True)
-        console.fail(str(failure))
+        console.fail(_in_words_of_options(str(failure)))
         return 1
     except KeyboardInterrupt:
         console.fail("Interrupted.")
@@ -49,6 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.fail(f"The program failed ({type(failure).__name__}: {failure}).{where}")
         return 1
     return status
+
+
+def _in_words_of_options(text: str) -> str:
+    """A message about a field of the spec, with the name of the option that sets it."""
+    field, verb, rest = text.partition(" is ")
+    return f"{_OPTIONS.get(field, field)}{verb}{rest}"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -204,9 +220,11 @@ def _motion(options: argparse.Namespace, console: Console) -> int:
     )
     fps = parse_fps(options.fps)
     from .pipeline import Studio, save_motion
+    from .take_folder import check_out_file
 
-    motion, warnings = Studio().speak(audio, fps, seed, params)
     target = Path(options.out).absolute()
+    check_out_file(target, audio.path)
+    motion, warnings = Studio().speak(audio, fps, seed, params)
     save_motion(motion, target)
     if options.json:
         rate = [fps.numerator, fps.denominator]
@@ -238,9 +256,10 @@ def _analyze(options: argparse.Namespace, console: Console) -> int:
 def _learn_style(options: argparse.Namespace, console: Console) -> int:
     from .learn_style import learn, style_path
     from .speech.style import write_style
-    from .take_folder import writing
+    from .take_folder import check_out_file, writing
 
     clip, target = Path(options.clip), style_path(options.out)
+    check_out_file(target, clip)
     lesson = learn(clip)
     with writing(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)

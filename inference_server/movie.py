@@ -9,8 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from .datatypes import ShotSpec
-from .errors import AnimatePortraitError, FolderNotWritable, SpecInvalid
-from .take_folder import check_out_dir, writing
+from .errors import AnimatePortraitError, FolderNotWritable
+from .take_folder import check_out_file, writing
 from .takes import TAKE_FILE, Take
 
 _CRF = "17"  # H.264 quality: no difference to be seen
@@ -32,12 +32,7 @@ class Movie:
     def __init__(self, target: Path, spec: ShotSpec) -> None:
         self._target = target.absolute()
         self._had_take = (spec.out_dir / TAKE_FILE).exists()
-        if self._target.resolve() in (spec.image.resolve(), spec.audio.path.resolve()):
-            text = f'The movie would replace "{target}", from which it is made.'
-            raise SpecInvalid(text, "Choose another file after --mp4.")
-        check_out_dir(self._target.parent)
-        if self._target.is_dir():
-            raise FolderNotWritable(f'"{target}" is a folder.', "Name a file after --mp4.")
+        check_out_file(self._target, spec.image, spec.audio.path)
 
     def write(self, take: Take) -> None:
         """Write the frames with their stretch of sound; the file appears whole or not at all.

@@ -177,7 +177,7 @@ class Studio:
     def _draw(self, shot: _Shot, folder: TakeFolder, base: BaseTake, stages: Stages) -> Take:
         """From a shot to a finished folder."""
         with stages.stage("prepare"):
-            kept = folder.kept() if folder.path.is_dir() else set()
+            kept = folder.kept()
             linked, twins = plan_frames(shot.keys, kept, base)
             landmarks = rows_from_base(base, shot.keys, "landmarks.npz", "mesh")
             lips = rows_from_base(base, shot.keys, "motion.npz", "lips")
@@ -208,7 +208,7 @@ class Studio:
                     file.write(name, array)
         take = _take(shot, folder, sorted(twins), stages)
         stages.check()
-        folder.finish(take)
+        folder.finish(take, stages.check)
         return take
 
 

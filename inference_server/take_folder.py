@@ -13,14 +13,14 @@ import os
 import re
 import uuid
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import DiskFull, FolderNotWritable, TakeExists, TakeUnreadable
+from .errors import DiskFull, FolderNotWritable, SpecInvalid, TakeExists, TakeUnreadable
 from .image_io import read_frame_key, write_frame
 from .takes import PNG_END, TAKE_FILE, Take, frame_name, read_take, take_to_json
 
@@ -76,9 +76,11 @@ class TakeFolder:
         Raises:
             TakeExists: a take of other frames.
             TakeUnreadable: it says it is finished, but frames are missing.
+            FolderNotWritable: the folder cannot be entered.
         """
-        if not (self.path / TAKE_FILE).exists():
-            return None
+        with writing(self.path):
+            if not (self.path / TAKE_FILE).exists():
+                return None
         take = read_take(self.path)
         if take.frame_keys != self._keys:
             text = f'"{self.path}" already holds another take.'
@@ -106,10 +108,16 @@ class TakeFolder:
             raise TakeExists(text, "Choose an empty folder or a new one.")
 
     def kept(self) -> set[int]:
-        """Frames that an unfinished run has left and that are still wanted."""
+        """Frames that an unfinished run has left and that are still wanted.
+
+        Raises:
+            FolderNotWritable: the folder cannot be listed.
+        """
+        with writing(self.path):
+            numbered = self._numbered() if self.path.is_dir() else []
         return {
             frame
-            for frame, path in self._numbered()
+            for frame, path in numbered
             if frame < len(self._keys) and read_frame_key(path) == self._keys[frame]
         }
 
@@ -131,8 +139,14 @@ class TakeFolder:
                     file.close()
                     os.replace(file.name, target)
 
-    def finish(self, take: Take) -> None:
-        """Remove what an older run has left behind, then write `take.json`."""
+    def finish(self, take: Take, check: Callable[[], None]) -> None:
+        """Remove what an older run has left behind, then write `take.json`.
+
+        Args:
+            take: what `take.json` is to say.
+            check: raises Cancelled once nobody wants the take any more; asked last of all, since
+                writing may take long.
+        """
         with writing(self.path):
             for frame, path in self._numbered():
                 if frame >= len(self._keys):
@@ -143,6 +157,7 @@ class TakeFolder:
                 file.flush()
                 os.fsync(file.fileno())
                 file.close()
+                check()
                 os.replace(file.name, self.path / TAKE_FILE)
 
     def abandon(self) -> None:
@@ -215,6 +230,21 @@ def check_out_dir(path: Path) -> None:
             raise NotADirectoryError(errno.ENOTDIR, f'"{nearest}" is not a folder')
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def check_out_file(path: Path, *sources: Path) -> None:
+    """The same for a file; an older one would be replaced, but not one of `sources`.
+
+    Raises:
+        FolderNotWritable: it is a folder, or in one that cannot be written.
+        SpecInvalid: it is one of `sources`.
+    """
+    if path.resolve() in [source.resolve() for source in sources]:
+        text = f'"{path}" would be replaced, and it is what the result is made from.'
+        raise SpecInvalid(text, "Choose another file to write.")
+    check_out_dir(path.parent)
+    if path.is_dir():
+        raise FolderNotWritable(f'"{path}" is a folder.', "Name a file.")
 
 
 @contextlib.contextmanager

@@ -172,7 +172,12 @@ def probe(path: Path) -> dict[str, object]:
         (["render", "no.png", "no.wav", "-o", "t", "--mp4", f"{__file__}/m.mp4"], "Cannot write"),
         (["analyze", "no\nface.png"], "face.png"),
         (["motion", "no.wav", "-o", "m.npz"], "no.wav"),
-        (["motion", "no.wav", "-o", "m.npz", "--start", "-1"], "audio.start_s"),
+        (["motion", "no.wav", "-o", "m.npz", "--start", "-1"], "--start is -1"),
+        (["render", "no.png", "no.wav", "-o", "t", "--face", "-1"], "--face is -1"),
+        (["motion", __file__, "-o", __file__], "would be replaced"),
+        (["motion", __file__, "-o", "."], "is a folder"),
+        (["motion", __file__, "-o", f"{__file__}/m.npz"], "Cannot write"),
+        (["learn-style", "no.mp4", "-o", f"{__file__}/s"], "Cannot write"),
         (["models", "fetch", "nope"], "nope"),
         (["models", "import", "no.pth"], "no.pth"),
     ],
@@ -238,6 +243,13 @@ def test_models_list(program: Program) -> None:
     assert states["s3fd-619a316812.pth"] == "missing"
     assert all(row["licence"] for row in rows)
     assert program("models", "verify").returncode == 0
+
+
+def test_a_clip_is_not_replaced_by_what_is_learned_from_it(program: Program) -> None:
+    clip = program.folder / "clip.safetensors"
+    clip.write_bytes(b"film")
+    assert "would be replaced" in failed(program("learn-style", clip, "-o", "clip"))
+    assert clip.read_bytes() == b"film"
 
 
 @pytest.mark.slow
