@@ -68,6 +68,7 @@ def failed(done: subprocess.CompletedProcess[str], status: int = 1) -> str:
     return line
 
 
+@pytest.mark.slow
 def test_render_with_movie(program: Program, portrait_path: Path, tone: Path) -> None:
     (program.folder / "edits é.json").write_text('{"lip_open": {"2": 0.5}}')
     done = program(
@@ -224,6 +225,7 @@ def test_analyze(program: Program, portrait_path: Path) -> None:
     assert "face 0" in program("analyze", portrait_path).stdout
 
 
+@pytest.mark.slow
 def test_motion(program: Program, tone: Path) -> None:
     done = program("motion", tone, "-o", "new/m.npz", "--fps", "25", "--seed", "2", "--json")
     assert done.stderr == ""
