@@ -96,6 +96,8 @@ def test_analyze(server: Connection) -> None:
 @pytest.mark.parametrize("stage", ["portrait", "prepare", "render"])
 def test_cancel_in_a_stage(server: Connection, spec: dict[str, Any], stage: str) -> None:
     work = {**spec, "n_frames": LONG, "size": 130 + len(stage)}  # another crop: nothing is cached
+    if stage == "prepare":  # must last longer than the time between two events
+        work |= {"size": 1024, "style": "oil"}
     request_id = f"cancel in {stage}"
     server.request(request_id, "render", spec=work)
     wait_for_stage(server, request_id, stage)
