@@ -25,6 +25,7 @@ MOTION_PARAMS = (  # already in the motion
     "lip_amount", "head_amount", "eye_amount", "nod_amount", "still", "mouth", "voice_style",
 )  # fmt: skip
 RENDERER_PARAMS = ("tooth_show", "tongue", "mouth_dark")  # these count in any style
+_BLOCK = 1000  # frames at a time, so that memory does not grow with length
 _DRAWING_WEIGHTS = ("face_template",)  # what the speech weights do is in the motion
 _PLAIN_STYLE = "photo"  # has no strokes: no other param of the look changes it
 
@@ -68,17 +69,19 @@ def frame_keys(of_look: str, motion: Motion, temporal_radius: int) -> tuple[str,
         motion: N frames, rounded.
         temporal_radius: frames before and after that a frame depends on.
     """
-    rows = _rows(motion)
-    n_frames = len(rows)
+    n_frames = motion.n_frames
     start = hashlib.sha256(of_look.encode())
     keys = []
-    for frame in range(n_frames):
-        first = max(0, frame - temporal_radius)
-        last = min(n_frames, frame + temporal_radius + 1)
-        state = start.copy()
-        state.update((frame - first).to_bytes(4, "little"))
-        state.update(rows[first:last].tobytes())
-        keys.append(state.hexdigest())
+    for begin in range(0, n_frames, _BLOCK):
+        before = max(0, begin - temporal_radius)
+        rows = _rows(motion, slice(before, begin + _BLOCK + temporal_radius))
+        for frame in range(begin, min(begin + _BLOCK, n_frames)):
+            first = max(0, frame - temporal_radius)
+            last = min(n_frames, frame + temporal_radius + 1)
+            state = start.copy()
+            state.update((frame - first).to_bytes(4, "little"))
+            state.update(rows[first - before : last - before].tobytes())
+            keys.append(state.hexdigest())
     return tuple(keys)
 
 
@@ -87,11 +90,15 @@ def _steps(values: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
 
 
 def _rounded(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    return (_steps(values) / STEPS_PER_UNIT).astype(np.float32)
+    on_grid = np.empty(values.shape, np.float32)
+    for first in range(0, len(values), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        on_grid[block] = _steps(values[block]) / STEPS_PER_UNIT
+    return on_grid
 
 
-def _rows(motion: Motion) -> npt.NDArray[np.int32]:
-    """(N, C) everything that a motion holds, in steps; the names of `native` in order."""
+def _rows(motion: Motion, frames: slice) -> npt.NDArray[np.int32]:
+    """(n, C) all that a motion holds in some frames, in steps; the names of `native` in order."""
     native: Mapping[str, npt.NDArray[Any]] = motion.native
     parts = [
         motion.expression,
@@ -99,5 +106,6 @@ def _rows(motion: Motion) -> npt.NDArray[np.int32]:
         motion.gaze,
         *(native[name] for name in sorted(native)),
     ]
-    columns = [_steps(part).reshape(motion.n_frames, -1) for part in parts]
+    columns = [_steps(part[frames]) for part in parts]
+    columns = [column.reshape(len(column), -1) for column in columns]
     return np.ascontiguousarray(np.concatenate(columns, axis=1))
