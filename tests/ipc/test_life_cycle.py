@@ -301,10 +301,10 @@ def test_client_that_is_killed_leaves_no_orphan(tmp_path: Path) -> None:
 def is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{pid}/stat")
+        return not (stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] == "Z")
+    except (ProcessLookupError, FileNotFoundError):  # it may end between the lines
         return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not (stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] == "Z")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
