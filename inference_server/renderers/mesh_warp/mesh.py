@@ -25,7 +25,7 @@ from inference_server.portrait.topology import (
     N_MESH,
 )
 
-from .pose import Pose, place
+from .pose import Pose, place, slide
 from .subdivision import subdivide
 
 Array = npt.NDArray[np.float64]
@@ -33,6 +33,7 @@ Array = npt.NDArray[np.float64]
 GRID_CELLS = 26  # of the hexagonal grid around the face, per side of the picture
 MARGIN = 0.16  # of the side: how far the grid reaches beyond the picture
 SHELL_DEPTH = 0.16  # face widths: how far the head recedes behind the oval of the face
+OUTLINE = 0.22  # face widths from the oval of the face to where hair and skull make the outline
 FADE = 0.14  # of the side: motion dies away over this towards borders that must hold still
 
 
@@ -43,6 +44,8 @@ class HeadMesh:
     rest: Array  # (n, 3) px, at rest
     pose_weights: Array  # (n,) 1 turns with the head, 0 stays
     motion_weights: Array  # (n,) share of the expression that is shown: 0 at borders held still
+    axis: Array  # (n, 3) px: the head's axis at the level of each vertex, at rest
+    outline: Array  # (n,) 1 on the outline of the head, 0 on the face and on the body
     follow_oval: csr_matrix  # (n - 478, 36) expression of the grid, from that of the face's oval
     rest_refined: Array  # (m, 3) px
     refine: csr_matrix  # (m, n) Loop smoothing of a displacement
@@ -60,6 +63,7 @@ class HeadMesh:
         moved = np.concatenate([moved, self.follow_oval @ moved[list(FACE_OVAL)]])
         moved *= self.motion_weights[:, None]
         coarse = place(self.rest + moved, self.pose_weights, pose, fit)
+        coarse[:, :2] += slide(self.rest, self.axis, self.outline, pose, fit)
         return coarse, self.rest_refined + self.refine @ (coarse - self.rest)
 
 
@@ -105,12 +109,17 @@ def build(
     loose = share * np.exp(-((distance[:, None] / 0.16) ** 1.5))
     rows = np.repeat(np.arange(len(grid)), near.shape[1])
     follow = coo_matrix((loose.ravel(), (rows, near.ravel())), shape=(len(grid), len(FACE_OVAL)))
+    level = np.concatenate([fit.canonical, canonical])[:, 1]
+    axis = np.column_stack([0 * level, level, np.full_like(level, SHELL_DEPTH)])
+    outline = pose_weights * _smoothstep(distance, 0, OUTLINE) * (0 if sheet else 1)
     fine = subdivide(faces, len(rest), [MOUTH_RIM, EYE_RIGHT_RIM, EYE_LEFT_RIM])
     rest_refined = fine.midpoint @ rest
     return HeadMesh(
         rest=rest,
         pose_weights=np.concatenate([np.ones(N_MESH), pose_weights]) * hold,
         motion_weights=hold,
+        axis=fit.to_picture(axis),
+        outline=np.concatenate([np.zeros(N_MESH), outline]) * hold,
         follow_oval=follow.tocsr(),
         rest_refined=rest_refined,
         refine=fine.smooth,
