@@ -1,0 +1,1 @@
+"""LivePortrait as a renderer: crop, keypoints, composition, paste-back around its networks."""
