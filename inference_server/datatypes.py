@@ -66,6 +66,20 @@ class FaceCrop:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Sitter:
+    """Who a style draws: the face and the figure in a picture."""
+
+    points: npt.NDArray[np.float64]  # (478, 2) px of the picture
+    matte: npt.NDArray[np.float32] | None  # (H, W) 0..1 coverage of the figure; None: not known
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Around the face mesh, xyxy px."""
+        low, high = self.points.min(0), self.points.max(0)
+        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Speech:
     """A stretch of sound, ready for analysis."""
 

@@ -44,6 +44,7 @@ INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
+import re
 APPLICATION_ERROR = -32000
 
 MIN_SIZE, MAX_SIZE = 128, 2048  # px, longer side of a frame
@@ -105,13 +106,31 @@ PARAMS = (
     Param("still", "Still", False, description="only lips and blinks move"),
     Param("mouth", "Mouth", "neural", choices=("neural", "rules"), description="who hears lips"),
     Param("voice_style", "Voice Style", "", is_path=True, description="made by learn-style"),
-    Param("line_weight", "Line Weight", 1.0, 0.25, 4.0, description="thickness of drawn lines"),
-    Param("detail", "Detail", 1.0, 0.25, 2.0, description="how much of the picture is kept"),
-    Param("palette_size", "Palette", 16.0, 3.0, 32.0, description="number of flat colours"),
-    Param("stroke_size", "Strokes", 1.0, 0.5, 3.0, description="size of strokes and washes"),
-    Param("paper", "Paper", 1.0, 0.0, 2.0, description="how much paper or canvas shows"),
+    Param("line_weight", "Line Weight", 1.0, 0.25, 4.0, styles=_DRAWN,
+          description="thickness of drawn lines"),
+    Param("detail", "Detail", 1.0, 0.25, 2.0, styles=("pencil", *_PAINTERS),
+          description="how much of the picture is kept"),
+    Param("palette_size", "Palette", 16.0, 3.0, 32.0, styles=("cartoon",),
+          description="number of flat colours"),
+    Param("stroke_size", "Strokes", 1.0, 0.5, 3.0, styles=("pencil", *_PAINTED),
+          description="size of strokes and washes"),
+    Param("paper", "Paper", 1.0, 0.0, 2.0, styles=("pencil", *_PAINTED),
+          description="how much the grain of paper or canvas shows"),
+    Param("background", "Background", 0.25, 0.0, 1.0, styles=_LINES,
+          description="how much of what is behind the figure is drawn"),
+    Param("ink_colour", "Ink", "#0e0e11", styles=_LINES, is_colour=True,
+          description="colour of ink or lead"),
+    Param("paper_colour", "Paper Colour", "#fbf9f4", styles=(*_LINES, "watercolour"),
+          is_colour=True, description="colour of the sheet"),
     Param("tooth_show", "Teeth", 1.0, 0.0, 2.0, description="how much of the teeth shows; 0: none"),
     Param("tongue", "Tongue", 1.0, 0.0, 2.0, description="how much of the tongue shows; 0: none"),
+    is_colour: bool = False  # "#rrggbb", sRGB
+    styles: tuple[str, ...] = ()  # those that use it; () is a setting of every shot
+
+
+COLOUR = re.compile("#[0-9a-f]{6}")  # lower case, so that equal colours are equal texts
+_LINES, _DRAWN = ("ink", "pencil"), ("ink", "pencil", "cartoon")
+_PAINTED, _PAINTERS = ("oil", "watercolour"), ("cartoon", "oil", "watercolour")
     Param("mouth_dark", "Mouth Shade", 1.0, 0.0, 2.0, description="how dark it is in the mouth"),
     Param("framing", "Framing", "crop", choices=("crop", "picture"), description="face or all"),
     Param("alpha", "Alpha", False, description="transparent background, from the matte"),

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .datatypes import Face, FaceCrop, Look, Motion, Portrait, Speech
+from .datatypes import Face, FaceCrop, Look, Motion, Portrait, Sitter, Speech
 from .errors import RendererUnavailable
 
 
@@ -76,37 +76,39 @@ class Renderer(Protocol):
 
 
 class Style(Protocol):
-    """Redraws a picture in a medium.
+    """Redraws a picture in a medium: a plate is drawn once and warped, then developed per frame.
 
     Measure once, redraw often: `tuning` looks at the whole picture, and its answer merged into the
-    params (`{**params, **style.tuning(image, scale, face)}`) makes `apply` on a part of that
-    picture, or on the same picture in motion, agree with `apply` on the whole near the part's
-    centre. Without it `apply` measures the pixels that it is given.
+    params (`{**params, **style.tuning(image, scale, who)}`) makes `plate` of a part of that
+    picture, or of the same picture in motion, agree with `plate` of the whole near the part's
+    centre. Without it `plate` measures the pixels that it is given.
 
-    What lies on the surface (tooth of the paper, hatching, relief of the brush) is the `grain`:
-    drawn once for the whole picture and then moved with it, so that it is locked to the face. Its
-    part (H, W, 3) under the pixels of `image` goes to `apply` as params["grain"]; without it
-    `apply` takes the grain of the pixels that it is given.
+    What lies on the surface (tooth of the paper, hatching, relief of the brush, which part of the
+    sitter it is) is the `grain`: made once for the whole picture and then moved with it, so that
+    it is locked to the face. Its part (H, W, 3) under the pixels of `image` goes to `plate` as
+    params["grain"]; without it `plate` takes the grain of the pixels that it is given.
     """
 
     name: str
     version: str  # part of every frame key: change it when pixels change
-    reach: int  # px of a 512 px crop: how far around a pixel `apply` looks
+    reach: int  # px of a 512 px crop: how far around a pixel `plate` looks
+    shaded: bool  # shade may change as the head turns; not so where light is but paper
+    regional: bool  # the grain tells the figure from what is behind it
+    shaded: bool  # has half-tones: light that changes is seen in it
 
     def tuning(
-        self,
-        image: npt.NDArray[np.uint8],
-        scale: float,
-        face: tuple[float, float, float, float] | None = None,
+        self, image: npt.NDArray[np.uint8], scale: float, who: Sitter | None = None
     ) -> Mapping[str, Any]:
-        """What `apply` must know about the whole (H, W, 3) uint8 RGB picture.
-
-        `face` is the box xyxy in px around the face mesh; None takes the middle of the picture.
-        """
+        """What `plate` must know about the whole (H, W, 3) uint8 RGB picture."""
         ...
 
     def grain(
-        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
+        self,
+        image: npt.NDArray[np.uint8],
+        scale: float,
+        seed: int,
+        params: Mapping[str, Any],
+        who: Sitter | None = None,
     ) -> npt.NDArray[np.uint8] | None:
         """What stays on the surface while the picture moves, (H, W, 3) uint8; None: nothing.
 
@@ -114,13 +116,19 @@ class Style(Protocol):
         """
         ...
 
-    def apply(
+    def plate(
         self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
     ) -> npt.NDArray[np.uint8]:
-        """Redraw an (H, W, 3) uint8 RGB picture.
+        """Redraw an (H, W, 3) uint8 RGB picture as something that can be warped, of that shape.
 
         `scale` is pixels per pixel of a 512 px crop, so that line widths follow the frame size.
         """
+        ...
+
+    def develop(
+        self, plate: npt.NDArray[np.uint8], scale: float, params: Mapping[str, Any]
+    ) -> npt.NDArray[np.uint8]:
+        """What is seen of a plate, warped or not: (H, W, 3) uint8 RGB."""
         ...
 
 

@@ -13,12 +13,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+
+from inference_server.datatypes import Sitter
 
 from . import contours, palettes, strokes, tones
-from .contours import Nib
+from .contours import Lines, Nib
 from .kuwahara import kuwahara
-from .line_filters import Field, blur, flow, resized
+from .line_filters import Field, Image, blur, flow, resized
 from .settings import number
 
 _TENSOR_SIGMA, _WIDE_SIGMA, _WIDE_SHARE = 2.4, 7.0, 0.2  # of the flow
@@ -34,28 +35,33 @@ class Cartoon:
     """Flat colours and outlines; see registry.Style."""
 
     name = "cartoon"
-    version = "1"
+    version = "2"
     reach = 12  # the filter needs no more; outlines agree but for their faintest ends
+    shaded = False
+    regional, shaded = False, False
 
-    def tuning(
-        self, image: npt.NDArray[np.uint8], scale: float, face: tones.Box | None = None
-    ) -> Mapping[str, Any]:
+    def tuning(self, image: Image, scale: float, who: Sitter | None = None) -> Mapping[str, Any]:
         """See contours.measured; `colours`: those of the picture, see palettes.counted."""
-        measured, _ = contours.measured(image, scale, face)
+        measured, _ = contours.measured(image, scale, None if who is None else who.box)
         factor = 1 / scale  # measured at 512 px
         picture = tones.analysed(image, factor)
-        inside = tones.oval(picture.shape[:2], tones.scaled_box(image, factor, face))
+        inside = tones.oval(
+            picture.shape[:2], tones.scaled_box(image, factor, None if who is None else who.box)
+        )
         _, smooth = _flat(picture, 1.0, 1.0)
         return {**measured, "colours": palettes.counted(smooth, inside)}
 
     def grain(
-        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
-    ) -> None:
+        self, image: Image, scale: float, seed: int, params: Mapping[str, Any],
+        who: Sitter | None = None,
+    ) -> None:  # fmt: skip
         """Flat colour has none."""
 
-    def apply(
-        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
-    ) -> npt.NDArray[np.uint8]:
+    def develop(self, plate: Image, scale: float, params: Mapping[str, Any]) -> Image:
+        """A plate is what is seen."""
+        return plate
+
+    def plate(self, image: Image, scale: float, seed: int, params: Mapping[str, Any]) -> Image:
         """Redraw an (H, W, 3) uint8 RGB picture; `seed` has no part in it.
 
         Raises:
@@ -79,10 +85,10 @@ class Cartoon:
         model = tones.levelled(model, params["tone_black"], params["tone_skin"])
         lines, _ = contours.find(model, model[..., 1], detail, full)
         pen = (scale if scale > 1 else scale**0.75) * max(factor, 1)
-        line = np.zeros(canvas, np.float32)
+        drawn = Lines.none(canvas)
         found = strokes.trace(lines.response, lines.tx, lines.ty, _LINE.fade * full)
-        contours.draw(line, found, _LINE, full, detail, pen * weight)
-        return _inked(flat, line, image.shape[:2])
+        contours.draw(drawn, found, _LINE, full, detail, pen * weight)
+        return _inked(flat, drawn.cover, image.shape[:2])
 
 
 def _flat(picture: Field, detail: float, amount: float) -> tuple[Field, Field]:
@@ -95,7 +101,7 @@ def _flat(picture: Field, detail: float, amount: float) -> tuple[Field, Field]:
     return shapes, np.asarray(smooth, np.float32)
 
 
-def _inked(flat: Field, line: Field, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+def _inked(flat: Field, line: Field, shape: tuple[int, ...]) -> Image:
     """Colours under lines that are a dark shade of them: (H, W, 3) uint8."""
     ink = np.array(_INK, np.float32) + np.float32(_OWN_COLOUR) * flat * flat
     colours = flat + line[..., None] * (np.minimum(ink, flat) - flat)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from . import strokes, tones
 from .line_filters import (
     Field,
+    Image,
     blur,
     dog_across,
     resized,
@@ -42,6 +43,11 @@ _COARSE_GAIN, _COLOUR_GAIN = 1.85, 1.1  # of soft contours in luminance and in c
 _CONTRAST_SHARE = 95  # percentile of the response in the face that decides what counts as a line
 _CONTRAST_GAIN, _MIN_HIGH, _MAX_HIGH = 1.15, 0.018, 0.05  # log units
 _SEED = 0.45  # a stroke must somewhere be this strong, full = 1
+_CODED_PX = 8.0  # px of a 512 px crop: distances and widths up to this fit a byte
+_MARGIN_PX = 3.0  # px of the drawing around a line that know of it
+_OUTLINE_SIGMA, _OUTLINE_LEAST = 1.5, 40.0  # over the radius: smoothing; shortest outline
+_OUTLINE_ROOM, _OUTLINE_INK = 9.0, 0.5  # over the radius: no outline so near to ink, 0..1
+_OUTLINE_GAP, _OUTLINE_RUN = 16.0, 40.0  # over the radius: closed gaps, shortest piece
 _THINNEST = 0.2  # width at the faintest end of a stroke over that of a full line
 
 
@@ -133,18 +139,53 @@ def _with_soft_contours(
     return np.where(contour > 0, np.maximum(response, contour), response)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """Lines as distances: they keep their width when they are stretched."""
+
+    distance: Field  # (H, W) px to the middle of the line whose edge is nearest
+    width: Field  # (H, W) half the width of that line, px
+
+    @staticmethod
+    def none(shape: tuple[int, ...]) -> Lines:
+        """A sheet without lines."""
+        return Lines(np.full(shape[:2], 1e3, np.float32), np.zeros(shape[:2], np.float32))
+
+    @property
+    def cover(self) -> Field:
+        """Coverage of the paper, 0..1."""
+        return strokes.inked(self.distance, self.width)
+
+    def softened(self, edge: float) -> Field:
+        """Coverage 0..1 with edges that are `edge` px wide."""
+        return np.clip(0.5 + (self.width - self.distance) / np.float32(edge), 0, 1)
+
+    def coded(self, pen: float) -> tuple[Image, Image]:
+        """Both as bytes; `pen` is px per px of a 512 px crop. See `decoded`."""
+        unit = np.float32(1 / (_CODED_PX * pen))
+        nearness = 255 - 255 * self.distance * unit
+        width = 255 * self.width * unit
+        return tuple(np.clip(field + 0.5, 0, 255).astype(np.uint8) for field in (nearness, width))  # type: ignore[return-value]
+
+    @staticmethod
+    def decoded(nearness: Image, width: Image, pen: float) -> Lines:
+        """Lines from bytes that may have been moved and interpolated."""
+        unit = np.float32(_CODED_PX * pen / 255)
+        return Lines((255 - nearness.astype(np.float32)) * unit, width.astype(np.float32) * unit)
+
+
 def draw(
-    cover: Field, found: strokes.Strokes, nib: Nib, full: float, detail: float, pen: float
+    lines: Lines, found: strokes.Strokes, nib: Nib, full: float, detail: float, pen: float
 ) -> None:
-    """Draw the strokes that are long and strong enough into `cover`.
+    """Draw the strokes that are long and strong enough.
 
     Args:
-        cover: coverage 0..1, changed in place.
+        lines: changed in place.
         found: strokes in analysis px.
         nib: how response becomes width.
         full: response of a full line, log units.
         detail: analysis px per px of a 512 px crop.
-        pen: px of `cover` per px of a 512 px crop, for widths.
+        pen: px of `lines` per px of a 512 px crop, for widths.
     """
     strength = (found.height / np.float32(full) - nib.fade) / (nib.full - nib.fade)
     length = strokes.total(found, np.minimum(strength, 1.5))
@@ -154,6 +195,49 @@ def draw(
     width *= keep[found.stroke]
     width = strokes.smoothed(width[:, None].astype(np.float32), found.joints, 6)[:, 0]
     points = strokes.smoothed(found.points, found.joints, 8)
-    zoom = (np.array(cover.shape[::-1]) / found.shape[::-1]).astype(np.float32)
+    shape = lines.distance.shape
+    zoom = (np.array(shape[::-1]) / found.shape[::-1]).astype(np.float32)
     points = (points + np.float32(0.5)) * zoom - np.float32(0.5)
-    strokes.draw(cover, points, width * np.float32(nib.radius * pen), found.joints)
+    width = width * np.float32(nib.radius * pen)
+    strokes.lay(lines.distance, lines.width, points, width, found.joints, _MARGIN_PX)
+
+
+def draw_outline(lines: Lines, figure: Field, inked: Field, radius: float) -> None:
+    """Draw the line around a figure where nothing else is drawn.
+
+    Args:
+        lines: changed in place.
+        figure: (H, W) > 0 inside of it.
+        inked: (H, W) 0..1 what is drawn.
+        radius: half the width of the line, px of `lines`.
+    """
+    if not (figure > 0).any() or (figure > 0).all():
+        return
+    inside = blur(figure, _OUTLINE_SIGMA * radius)
+    found, _ = cv2.findContours((inside > 0).view(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    height, width = figure.shape
+    reach = 2 * round(_OUTLINE_ROOM * radius) + 1
+    near = cv2.dilate(inked, np.ones((reach, reach), np.uint8)) > _OUTLINE_INK
+    for chain in found:
+        points = chain[:, 0].astype(np.float32)
+        n = len(points)
+        if n < _OUTLINE_LEAST * radius:
+            continue
+        joints = np.stack([np.arange(n), np.roll(np.arange(n), -1)], axis=1).astype(np.int32)
+        x, y = points.T
+        border = (x < 2) | (y < 2) | (x > width - 3) | (y > height - 3)
+        free = _in_runs(~near[chain[:, 0, 1], chain[:, 0, 0]], radius) & ~border
+        points = strokes.smoothed(points, joints, 8)
+        joints = joints[free[joints[:, 0]] & free[joints[:, 1]]]
+        wide = np.full(n, radius, np.float32)
+        strokes.lay(lines.distance, lines.width, points, wide, joints, _MARGIN_PX)
+
+
+def _in_runs(free: npt.NDArray[np.bool_], radius: float) -> npt.NDArray[np.bool_]:
+    """Places (n,) along a closed line, without short gaps and then without short pieces."""
+    gap, run = (np.ones((1, 2 * round(v * radius / 2) + 1), np.uint8)
+                for v in (_OUTLINE_GAP, _OUTLINE_RUN))  # fmt: skip
+    row = np.tile(free.view(np.uint8), 3)[None]
+    row = cv2.morphologyEx(row, cv2.MORPH_CLOSE, gap)
+    row = cv2.morphologyEx(row, cv2.MORPH_OPEN, run)
+    return np.asarray(row[0, len(free) : 2 * len(free)] > 0)

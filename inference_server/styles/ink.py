@@ -1,8 +1,10 @@
 """Pen and brush: black masses for the darks, tapered contours, strands cut out of the black.
 
-Lines come from contours.py, masses are an adaptive threshold of tone (masses.py). All lengths are
-px of a 512 px crop unless said otherwise. Constants were tuned by eye on photographs, paintings,
-cartoons and drawings, at 512 and 1024.
+Lines come from contours.py, masses are a threshold of tone (masses.py) that differs from region to
+region (regions.py): skin stays white, hair fills with black, what is behind the figure steps back.
+Lines are kept as distances until they are printed, so that they hold their width when the picture
+moves. All lengths are px of a 512 px crop unless said otherwise. Constants were tuned by eye on
+photographs, paintings, cartoons and drawings, at 512 and 1024.
 """
 
 from __future__ import annotations
@@ -12,85 +14,133 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from . import contours, masses, strokes, tones
-from .contours import Nib
-from .line_filters import Field, blur, resized
-from .settings import number
+from inference_server.datatypes import Sitter
 
-_PAPER = (252.0, 251.0, 248.0)  # RGB
-_BLACK = (14.0, 14.0, 17.0)  # RGB
+from . import contours, masses, paper, regions, strokes, tones
+from .contours import Lines, Nib
+from .line_filters import Field, Image, blur, resized, smoothstep
+from .settings import colour, number
 
 _LINE = Nib(fade=0.25, full=1.0, length=7.5, radius=1.4)
 _CARVE = Nib(fade=0.6, full=2.0, length=8.0, radius=1.2)  # strands cut out of the black
+_EDGE = 2.0  # px: how wide edges of masses are before they are printed
+_SKIN_DARK, _FEATURE_DARK = 0.55, 0.85  # thresholds of tone over those of cloth
+_HAIR_LIGHT, _HAIR_MOST = 0.6, 0.66  # lighter hair stays lines; the highest threshold
+_HAIR_SHARE, _HAIR_GAIN = 80, 1.9  # percentile of hair that is filled, or this times its median
+_SKIN_LINE, _FEATURE_LINE, _CONTOUR_LINE, _HAIR_LINE = 0.7, 1.1, 1.35, 0.9  # gains of lines
+_FILLED = (0.5, 1.0)  # how much of the background is drawn when its darks start to fill
+_OUTLINE = 1.0  # radius of the line around a figure
 
 
 class Ink:
     """Drawing in black ink; see registry.Style."""
 
     name = "ink"
-    version = "1"
+    version = "2"
     reach = contours.REACH
+    shaded = False
+    regional, shaded = True, False
 
-    def tuning(
-        self,
-        image: npt.NDArray[np.uint8],
-        scale: float,
-        face: tuple[float, float, float, float] | None = None,
-    ) -> Mapping[str, Any]:
+    def tuning(self, image: Image, scale: float, who: Sitter | None = None) -> Mapping[str, Any]:
         """What counts as black and as a line in this picture, measured on the face.
 
         Returns:
             tone_black, tone_skin, full_line: see contours.measured;
-            ink_dark: levelled tone below which all is black (see masses.py).
+            ink_dark: levelled tone below which all is black (see masses.py);
+            hair_dark: the same in hair.
         """
-        measured, tone = contours.measured(image, scale, face)
+        measured, tone = contours.measured(image, scale, None if who is None else who.box)
         detail = scale * tones.factor(scale, contours.MOST_DETAIL)
-        return {**measured, "ink_dark": masses.dark_tone(tone, detail)}
+        dark = masses.dark_tone(tone, detail)
+        hair = resized(regions.found(image, who).crown, tone.shape) > 0.6
+        hair_dark = dark
+        if hair.mean() > 0.002 and np.median(tone[hair]) < _HAIR_LIGHT:
+            usual, light = np.percentile(tone[hair], (50, _HAIR_SHARE))
+            hair_dark = float(np.clip(max(light, _HAIR_GAIN * usual), dark, _HAIR_MOST))
+        return {**measured, "ink_dark": dark, "hair_dark": hair_dark}
 
     def grain(
-        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
-    ) -> None:
-        """Ink is even: nothing but the drawing is to be seen."""
+        self, image: Image, scale: float, seed: int, params: Mapping[str, Any],
+        who: Sitter | None = None,
+    ) -> Image:  # fmt: skip
+        """What is drawn where: threshold of tone, gain of lines (0..2), figure; see paper.coded."""
+        if "ink_dark" not in params:
+            params = {**params, **self.tuning(image, scale, who)}
+        parts = regions.found(image, who)
+        behind = number(params, "background")
+        dark = np.full(parts.skin.shape, params["ink_dark"], np.float32)
+        dark += parts.hair * np.float32(params["hair_dark"] - params["ink_dark"])
+        dark *= 1 - np.float32(1 - _SKIN_DARK) * parts.skin
+        dark *= 1 - np.float32(1 - _FEATURE_DARK) * parts.features
+        gain = 1 + np.float32(_SKIN_LINE - 1) * parts.skin
+        gain += np.float32(_HAIR_LINE - 1) * parts.hair
+        gain += np.float32(_FEATURE_LINE - 1) * parts.features
+        gain += np.float32(_CONTOUR_LINE - 1) * parts.contours
+        filled = smoothstep(behind, *_FILLED)
+        share = filled + (1 - filled) * smoothstep(parts.figure, 0.35, 0.65)
+        # lines of the figure's own edge belong to the figure
+        near = behind + (1 - behind) * smoothstep(blur(parts.figure, 2 * scale), 0.1, 0.5)
+        return paper.coded(2 * dark * share - 1, gain * near - 1, 2 * parts.figure - 1)
 
-    def apply(
-        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
-    ) -> npt.NDArray[np.uint8]:
-        """Redraw an (H, W, 3) uint8 RGB picture; `seed` has no part in it.
+    def plate(self, image: Image, scale: float, seed: int, params: Mapping[str, Any]) -> Image:
+        """Coverage of the masses, and the lines as they are coded; see contours.Lines.
 
         Raises:
-            SpecInvalid: `line_weight` is not a number in its range.
+            SpecInvalid: a setting is not what it should be.
         """
         weight = number(params, "line_weight")
         if "ink_dark" not in params:
             params = {**params, **self.tuning(image, scale)}
+        grain = params.get("grain")
+        if grain is None:
+            grain = self.grain(image, scale, seed, params)
         factor = tones.factor(scale, contours.MOST_DETAIL)
         detail = scale * factor
         full = float(params["full_line"])
         picture = tones.analysed(image, factor)
+        dark, gain, figure = paper.decoded(grain, picture.shape)
         picture = tones.levelled(picture, params["tone_black"], params["tone_skin"])
         tone = blur(tones.mixed(picture, tones.TONE_WEIGHTS), masses.FINE * detail)
-        lines, flowing = contours.find(picture, tone, detail, full)
+        found, flowing = contours.find(picture, tone, detail, full)
 
-        excess = masses.lightness(tone, flowing, detail, params["ink_dark"])
+        shape = image.shape[:2]
+        pen = scale if scale > 1 else scale**0.75  # small frames: bolder lines
+        excess = masses.lightness(tone, flowing, detail, dark * np.float32(0.5) + np.float32(0.5))
         # drawn at the larger size of analysis and frame
-        canvas = (max(len(picture), len(image)), max(picture.shape[1], image.shape[1]))
-        cover = masses.cover(excess, detail, canvas)
-        pen = (scale if scale > 1 else scale**0.75) * max(factor, 1)  # small frames: bolder lines
-        strands = np.where(excess < 0, -lines.response, np.float32(0))
-        found = strokes.trace(strands, lines.tx, lines.ty, _CARVE.fade * full)
-        light = np.zeros_like(cover)
-        contours.draw(light, found, _CARVE, full, detail, pen)
-        cover = np.minimum(cover, 1 - light)
-        found = strokes.trace(lines.response, lines.tx, lines.ty, _LINE.fade * full)
-        contours.draw(cover, found, _LINE, full, detail, pen * weight)
-        cover = masses.without_specks(cover, scale * max(factor, 1))
-        return _printed(resized(cover, image.shape[:2], cv2.INTER_AREA))
+        canvas = (max(len(picture), shape[0]), max(picture.shape[1], shape[1]))
+        mass = masses.cover(excess, detail, canvas, _EDGE * max(factor, 1))
+        mass = resized(mass, shape, cv2.INTER_AREA)
+        strands = np.where(excess < 0, -found.response, np.float32(0))
+        light = Lines.none(shape)
+        traced = strokes.trace(strands, found.tx, found.ty, _CARVE.fade * full)
+        contours.draw(light, traced, _CARVE, full, detail, pen)
+        mass = np.minimum(mass, 1 - light.softened(_EDGE))
+        lines = Lines.none(shape)
+        response = found.response * (1 + gain)
+        traced = strokes.trace(response, found.tx, found.ty, _LINE.fade * full)
+        contours.draw(lines, traced, _LINE, full, detail, pen * weight)
+        inked = np.maximum(lines.cover, mass)
+        contours.draw_outline(lines, resized(figure, shape), inked, _OUTLINE * pen * weight)
+        dirt = masses.specks(np.maximum(_sharp(mass), lines.cover), scale)
+        mass[dirt] = 0
+        lines.width[dirt] = 0
+        return np.dstack([(mass * 255 + 0.5).astype(np.uint8), *lines.coded(pen)])
+
+    def develop(self, plate: Image, scale: float, params: Mapping[str, Any]) -> Image:
+        """Print a plate, (H, W, 3) RGB."""
+        pen = scale if scale > 1 else scale**0.75
+        cover = Lines.decoded(plate[..., 1], plate[..., 2], pen).cover
+        cover = np.maximum(cover, _sharp(plate[..., 0].astype(np.float32) * np.float32(1 / 255)))
+        return _printed(cover, colour(params, "paper_colour"), colour(params, "ink_colour"))
 
 
-def _printed(cover: Field) -> npt.NDArray[np.uint8]:
+def _sharp(mass: Field) -> Field:
+    """Coverage with edges of a pixel instead of _EDGE px."""
+    return np.clip((mass - np.float32(0.5)) * np.float32(_EDGE) + np.float32(0.5), 0, 1)
+
+
+def _printed(cover: Field, sheet: Field, ink: Field) -> Image:
     """Coverage 0..1 -> (H, W, 3) uint8 RGB."""
-    steps = np.arange(256)[:, None] / 255
-    table = np.array(_PAPER) + steps * (np.array(_BLACK) - np.array(_PAPER))
+    table = sheet + np.arange(256)[:, None] / 255 * (ink - sheet)
     return np.round(table).astype(np.uint8)[(cover * 255 + np.float32(0.5)).astype(np.uint8)]

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 Field = npt.NDArray[np.float32]  # (H, W)
+Image = npt.NDArray[np.uint8]  # (H, W) or (H, W, 3)
 
 _STRIDE = 1.5  # px between samples along a line; the fields are smoother than that
 _SURROUND = 1.6  # sigma of the outer Gaussian over the inner one: closest to a Laplacian

@@ -14,6 +14,7 @@ _DARKS = np.arange(0.22, 0.391, 0.01)  # candidates for black; hair and shadow l
 _USUAL_DARK = 0.36
 _FLATNESS, _TONE_WIDTH, _PULL = 0.04, 0.025, 0.15  # how the candidates are weighed
 _RANGE = 0.14  # in light surroundings this much more counts as black
+_NEVER = 0.02  # a threshold below this lets nothing be black
 _SURROUNDINGS, _SHARE = 12.0, 0.75  # black is darker than this share of its surroundings
 _GUIDE_RADIUS, _GUIDE_TONE = 9, 0.04  # guided filter: differences below this are paper texture
 _CRISPNESS, _CRISP_SIGMA = 1.0, 6.0  # unsharp mask: strands and folds open up the black
@@ -41,14 +42,14 @@ def dark_tone(tone: Field, detail: float) -> float:
     return float(_DARKS[np.argmin(cost)])
 
 
-def lightness(fine: Field, flowing: Field, detail: float, dark: float) -> Field:
+def lightness(fine: Field, flowing: Field, detail: float, dark: Field) -> Field:
     """How far each pixel is above the threshold: < 0 is black.
 
     Args:
         fine: (H, W) levelled tone, blurred by FINE.
         flowing: (H, W) the same smoothed along the lines, for edges like a brush's.
         detail: px per px of a 512 px crop.
-        dark: tone below which all is black.
+        dark: (H, W) tone below which all is black; nothing is where it is 0.
     """
     flowing = _guided(flowing, round(_GUIDE_RADIUS * detail), _GUIDE_TONE**2)
     crisp = flowing + _CRISPNESS * (flowing - blur(flowing, _CRISP_SIGMA * detail))
@@ -57,7 +58,9 @@ def lightness(fine: Field, flowing: Field, detail: float, dark: float) -> Field:
     height = fine - cv2.morphologyEx(fine, cv2.MORPH_OPEN, disc)
     around = blur(fine, _SURROUNDINGS * detail)
     spot = smoothstep(height, _SPOT_FROM, _SPOT_TO) * smoothstep(around, *_SPOT_AROUND)
-    excess = crisp - np.clip(_SHARE * around, dark, dark + _RANGE)
+    more = np.minimum(np.float32(_RANGE), np.float32(_RANGE / _USUAL_DARK) * dark)
+    excess = crisp - np.clip(_SHARE * around, dark, dark + more)
+    excess = np.where(dark < _NEVER, np.maximum(excess, np.float32(_SPOT_EXCESS)), excess)
     return excess + spot * np.maximum(_SPOT_EXCESS - excess, 0)
 
 
@@ -70,8 +73,8 @@ def _guided(field: Field, radius: int, variance: float) -> Field:
     return cv2.blur(slope, size) * field + cv2.blur(mean - slope * mean, size)
 
 
-def cover(excess: Field, detail: float, shape: tuple[int, ...]) -> Field:
-    """Coverage 0..1 of the black masses, with anti-aliased edges and without specks.
+def cover(excess: Field, detail: float, shape: tuple[int, ...], edge: float) -> Field:
+    """Coverage 0..1 of the black masses, whose edges are `edge` px wide, without specks.
 
     Args:
         excess: (h, w) from `lightness`.
@@ -85,7 +88,8 @@ def cover(excess: Field, detail: float, shape: tuple[int, ...]) -> Field:
     dx = cv2.Sobel(excess, cv2.CV_32F, 1, 0, scale=1 / 8)
     dy = cv2.Sobel(excess, cv2.CV_32F, 0, 1, scale=1 / 8)
     slope = np.maximum(cv2.magnitude(dx, dy), np.float32(softest))
-    ink = np.clip(np.float32(0.5) - excess / slope, 0, 1) * resized(black, shape)
+    ink = np.clip(np.float32(0.5) - excess / (slope * np.float32(edge)), 0, 1)
+    ink *= resized(black, shape)
     return 1 - (1 - ink) * resized(white, shape)
 
 
@@ -104,10 +108,11 @@ def _kept(patch: npt.NDArray[np.bool_], depth: Field, least: float) -> Field:
     return np.where(patch, inside, around)
 
 
-def without_specks(cover: Field, scale: float) -> Field:
-    """`cover` 0..1 without dots that touch nothing; `scale` is its px per px of a 512 px crop."""
+def specks(cover: Field, scale: float) -> npt.NDArray[np.bool_]:
+    """(H, W) dots of `cover` 0..1 that touch nothing, and their rims; `scale` is px per px of a 512 px crop."""
     inked = (cover > _SPECK_INK).view(np.uint8)
     _, labels, sizes, _ = cv2.connectedComponentsWithStats(inked, connectivity=8)
     speck = sizes[:, cv2.CC_STAT_AREA] < _SPECK_AREA * scale**2
     speck[0] = False
-    return np.where(speck[labels], np.float32(0), cover)
+    dirt = cv2.dilate(speck[labels].view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return np.asarray(dirt & ((labels == 0) | speck[labels]))

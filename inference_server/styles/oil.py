@@ -12,11 +12,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+
+from inference_server.datatypes import Sitter
 
 from . import brushwork, paper, tones
 from .kuwahara import kuwahara
-from .line_filters import Field, blur, flow, resized
+from .line_filters import Field, Image, blur, flow, resized
 from .settings import number
 
 _MOST_DETAIL = 2.0  # analysis works at no more px than this per px of a 512 px crop
@@ -31,18 +32,19 @@ class Oil:
     """Painting in oil; see registry.Style."""
 
     name = "oil"
-    version = "1"
+    version = "2"
     reach = 20
+    shaded = True
+    regional, shaded = False, True
 
-    def tuning(
-        self, image: npt.NDArray[np.uint8], scale: float, face: tones.Box | None = None
-    ) -> Mapping[str, Any]:
+    def tuning(self, image: Image, scale: float, who: Sitter | None = None) -> Mapping[str, Any]:
         """Nothing to measure: everything is in the grain."""
         return {}
 
     def grain(
-        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
-    ) -> npt.NDArray[np.uint8]:
+        self, image: Image, scale: float, seed: int, params: Mapping[str, Any],
+        who: Sitter | None = None,
+    ) -> Image:  # fmt: skip
         """Way to the middle of the stroke (x, y) in units of MOST_REACH, and light on the paint."""
         size, fineness = number(params, "stroke_size"), number(params, "detail")
         weave = number(params, "paper")
@@ -62,9 +64,11 @@ class Oil:
         shape = image.shape[:2]
         return paper.coded(*(resized(field, shape, cv2.INTER_AREA) for field in fields))
 
-    def apply(
-        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
-    ) -> npt.NDArray[np.uint8]:
+    def develop(self, plate: Image, scale: float, params: Mapping[str, Any]) -> Image:
+        """A plate is what is seen."""
+        return plate
+
+    def plate(self, image: Image, scale: float, seed: int, params: Mapping[str, Any]) -> Image:
         """Redraw an (H, W, 3) uint8 RGB picture.
 
         Raises:
@@ -107,7 +111,7 @@ def _from_middles(smooth: Field, dx: Field, dy: Field, unit: float) -> Field:
     return smooth + share * off
 
 
-def _varnished(painted: Field, shade: Field) -> npt.NDArray[np.uint8]:
+def _varnished(painted: Field, shade: Field) -> Image:
     """Deeper colours, and the light on the relief: (H, W, 3) uint8."""
     grey = painted.mean(axis=2, keepdims=True)
     colours = grey + (painted - grey) * np.float32(_CHROMA)

@@ -12,15 +12,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from . import contours, hatching, paper, strokes, tones
-from .contours import Nib
-from .line_filters import Field, blur, resized, smoothstep
-from .settings import number
+from inference_server.datatypes import Sitter
 
-_PAPER = (250.0, 247.0, 240.0)  # RGB
-_GRAPHITE = (52.0, 52.0, 56.0)  # RGB
+from . import contours, hatching, paper, regions, strokes, tones
+from .contours import Lines, Nib
+from .line_filters import Field, Image, blur, resized, smoothstep
+from .settings import colour, number
+
+_GRAPHITE = 0.83  # cover of the heaviest hand: graphite is paler than ink
 _LINE = Nib(fade=0.16, full=1.15, length=6.0, radius=1.0)
 _TONE_WEIGHTS = (0.35, 0.5, 0.15)  # of RGB: lips have a tone of their own
 _FINE = 0.8  # blur before tone is measured
@@ -31,30 +31,34 @@ _LIGHT_HAND, _HEAVY_HAND = 0.26, 0.56  # pressure: least, and what darkness adds
 _SMUDGE = 0.30  # graphite between the strokes of the darkest tone
 _DEEP, _DEEP_FROM, _DEEP_TO = 0.42, 0.62, 0.95  # pupils and mouths: rubbed solid
 _TOOTH, _LINE_TOOTH, _SHEET = 0.34, 0.2, 0.008  # how much the paper shows in all that
-_MOST_LINE = 0.78
+_MOST_LINE = 0.95
+_HAND = 0.12  # how much the pressure of the hand wanders
+_SKIN_LIGHT, _HAIR_DEEP = 0.72, 1.12  # darkness over that of cloth
+_SKIN_LINE, _FEATURE_LINE, _CONTOUR_LINE = 0.75, 1.1, 1.35  # gains of lines over those of cloth
 
 
 class Pencil:
     """Drawing in pencil; see registry.Style."""
 
     name = "pencil"
-    version = "1"
+    version = "2"
     reach = contours.REACH
+    shaded = False
+    regional, shaded = True, False
 
-    def tuning(
-        self, image: npt.NDArray[np.uint8], scale: float, face: tones.Box | None = None
-    ) -> Mapping[str, Any]:
+    def tuning(self, image: Image, scale: float, who: Sitter | None = None) -> Mapping[str, Any]:
         """See contours.measured."""
-        measured, _ = contours.measured(image, scale, face)
+        measured, _ = contours.measured(image, scale, None if who is None else who.box)
         return measured
 
     def grain(
-        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
-    ) -> npt.NDArray[np.uint8]:
-        """Thresholds of the hatching, the tooth of the paper, and how heavy the hand is."""
-        size = number(params, "stroke_size")
+        self, image: Image, scale: float, seed: int, params: Mapping[str, Any],
+        who: Sitter | None = None,
+    ) -> Image:  # fmt: skip
+        """Thresholds of the hatching, the tooth of the paper, and the gain of lines (0..2)."""
+        size, behind = number(params, "stroke_size"), number(params, "background")
         if "full_line" not in params:
-            params = {**params, **self.tuning(image, scale)}
+            params = {**params, **self.tuning(image, scale, who)}
         picture = tones.levelled(
             tones.analysed(image, 1), params["tone_black"], params["tone_skin"]
         )
@@ -62,15 +66,22 @@ class Pencil:
         hatch = hatching.thresholds(tone, scale, size, seed)
         tooth = paper.tooth(tone.shape, scale, seed + 1)
         hand = paper.noise(tone.shape, 14 * scale, seed + 3)
-        return paper.coded(2 * hatch - 1, tooth / 3, hand / 3)
+        parts = regions.found(image, who)
+        share = behind + (1 - behind) * smoothstep(blur(parts.figure, 2 * scale), 0.05, 0.6)
+        deep = (1 + np.float32(_SKIN_LIGHT - 1) * parts.skin) * share
+        deep *= 1 + np.float32(_HAIR_DEEP - 1) * parts.hair
+        gain = 1 + np.float32(_SKIN_LINE - 1) * parts.skin
+        gain += np.float32(_FEATURE_LINE - 1) * parts.features
+        gain += np.float32(_CONTOUR_LINE - 1) * parts.contours
+        # where less is to be drawn, strokes appear later
+        hatch = hatch / np.maximum(deep * (1 + np.float32(_HAND) * hand), np.float32(0.05))
+        return paper.coded(hatch - 1, tooth / 3, gain * share - 1)
 
-    def apply(
-        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
-    ) -> npt.NDArray[np.uint8]:
-        """Redraw an (H, W, 3) uint8 RGB picture.
+    def plate(self, image: Image, scale: float, seed: int, params: Mapping[str, Any]) -> Image:
+        """Coverage of hatching and paper, and the lines as they are coded; see contours.Lines.
 
         Raises:
-            SpecInvalid: a setting is not a number in its range.
+            SpecInvalid: a setting is not what it should be.
         """
         weight, amount = number(params, "line_weight"), number(params, "detail")
         rough = number(params, "paper")
@@ -86,41 +97,50 @@ class Pencil:
         picture = tones.analysed(image, factor)
         picture = tones.levelled(picture, params["tone_black"], params["tone_skin"])
         tone = blur(tones.mixed(picture, _TONE_WEIGHTS), _FINE * detail)
-        lines, flowing = contours.find(picture, tone, detail, full)
+        found, flowing = contours.find(picture, tone, detail, full)
         # small darks (pupils, lashes, lips) are darker than they are
         flowing = flowing + np.float32(_ACCENT) * np.minimum(
             flowing - blur(flowing, _ACCENT_SIGMA * detail), 0
         )
-        canvas = (max(len(picture), len(image)), max(picture.shape[1], image.shape[1]))
-        pen = (scale if scale > 1 else scale**0.75) * max(factor, 1)
-        line = np.zeros(canvas, np.float32)
-        found = strokes.trace(lines.response, lines.tx, lines.ty, _LINE.fade * full)
-        contours.draw(line, found, _LINE, full, detail, pen * weight)
         shape = image.shape[:2]
-        line = resized(line, shape, cv2.INTER_AREA)
+        hatch, tooth, gain = paper.decoded(grain, shape)
+        response = found.response * (1 + resized(gain, found.response.shape))
+        pen = scale if scale > 1 else scale**0.75
+        lines = Lines.none(shape)
+        traced = strokes.trace(response, found.tx, found.ty, _LINE.fade * full)
+        contours.draw(lines, traced, _LINE, full, detail, pen * weight)
         flowing = resized(flowing, shape, cv2.INTER_AREA if factor > 1 else cv2.INTER_LINEAR)
         # paper that was white in the picture stays bare
         white = (1 - params["tone_black"]) / (params["tone_skin"] - params["tone_black"])
         white = np.float32(min(_WHITE, 0.96 * white))
         dark = np.clip((white - flowing) / (white * np.float32(_RANGE)), 0, 1)
-        return _drawn(dark, line, paper.decoded(grain, shape), rough)
+        tooth = 3 * np.float32(rough) * tooth
+        shade = _shade(dark, hatch + 1, tooth)
+        # the tooth breaks lines as well: it takes from their width
+        lines = Lines(lines.distance, lines.width * (1 + np.float32(_LINE_TOOTH) * np.tanh(tooth)))
+        return np.dstack([(shade * 255 + 0.5).astype(np.uint8), *lines.coded(pen)])
+
+    def develop(self, plate: Image, scale: float, params: Mapping[str, Any]) -> Image:
+        """Print a plate, (H, W, 3) RGB."""
+        pen = scale if scale > 1 else scale**0.75
+        line = Lines.decoded(plate[..., 1], plate[..., 2], pen).cover
+        shade = plate[..., 0].astype(np.float32) * np.float32(1 / 255)
+        cover = 1 - (1 - shade) * (1 - np.float32(_MOST_LINE) * line)
+        sheet, lead = colour(params, "paper_colour"), colour(params, "ink_colour")
+        table = sheet + np.arange(256)[:, None] / 255 * _GRAPHITE * (lead - sheet)
+        return np.round(table).astype(np.uint8)[(cover * 255 + np.float32(0.5)).astype(np.uint8)]
 
 
-def _drawn(dark: Field, line: Field, grain: list[Field], rough: float) -> npt.NDArray[np.uint8]:
-    """Graphite on paper, (H, W, 3) uint8: `dark` and `line` 0..1, `grain` as it was coded."""
-    hatch, tooth, hand = grain[0] * np.float32(0.5) + np.float32(0.5), 3 * grain[1], 3 * grain[2]
-    tooth = tooth * np.float32(rough)
-    seen = dark * (1 + np.float32(0.12) * hand)
-    drawn = smoothstep(seen - hatch, -_SOFT, _SOFT) * smoothstep(dark, 0.02, 0.08)
+def _shade(dark: Field, hatch: Field, tooth: Field) -> Field:
+    """Coverage (H, W) 0..1 of the hatching for a picture's darkness 0..1, on bare paper's tooth."""
+    drawn = smoothstep(dark - hatch, -_SOFT, _SOFT) * smoothstep(dark, 0.02, 0.08)
     pressure = np.float32(_LIGHT_HAND) + np.float32(_HEAVY_HAND) * dark
     shade = drawn * pressure
-    smudge = np.float32(_SMUDGE) * dark + np.float32(_DEEP) * smoothstep(dark, _DEEP_FROM, _DEEP_TO)
+    # nothing is rubbed where strokes come late
+    rubbed = dark * np.clip(1.6 - hatch, 0, 1)
+    smudge = np.float32(_SMUDGE) * rubbed
+    smudge += np.float32(_DEEP) * smoothstep(rubbed, _DEEP_FROM, _DEEP_TO)
     shade = shade + (1 - shade) * smudge
     # graphite stays on the heights of the paper; a heavy hand fills the valleys as well
-    shade = np.clip(shade * (1 + np.float32(_TOOTH) * tooth * (1 - shade)), 0, 1)
-    stroke = np.clip(line * (np.float32(_MOST_LINE) + np.float32(_LINE_TOOTH) * tooth), 0, 1)
-    cover = 1 - (1 - shade) * (1 - stroke)
-    sheet = 1 + np.float32(_SHEET) * tooth
-    white, black = (np.array(colour, np.float32) for colour in (_PAPER, _GRAPHITE))
-    colours = white * sheet[..., None] + cover[..., None] * (black - white)
-    return (np.clip(colours, 0, 255) + np.float32(0.5)).astype(np.uint8)
+    shade = shade * (1 + np.float32(_TOOTH) * tooth * (1 - shade))
+    return np.clip(shade - np.float32(_SHEET) * tooth, 0, 1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from inference_server.datatypes import Sitter
+
+from .line_filters import Image
 
 
 class Photo:
@@ -15,23 +16,28 @@ class Photo:
     name = "photo"
     version = "1"
     reach = 0
+    shaded = True
+    regional, shaded = False, True
 
     def tuning(
         self,
-        image: npt.NDArray[np.uint8],
+        image: Image,
         scale: float,
-        face: tuple[float, float, float, float] | None = None,
+        who: Sitter | None = None,
     ) -> Mapping[str, Any]:
         """Nothing to measure."""
         return {}
 
     def grain(
-        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
-    ) -> None:
+        self, image: Image, scale: float, seed: int, params: Mapping[str, Any],
+        who: Sitter | None = None,
+    ) -> None:  # fmt: skip
         """A photo lies on nothing."""
 
-    def apply(
-        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
-    ) -> npt.NDArray[np.uint8]:
+    def develop(self, plate: Image, scale: float, params: Mapping[str, Any]) -> Image:
+        """A plate is what is seen."""
+        return plate
+
+    def plate(self, image: Image, scale: float, seed: int, params: Mapping[str, Any]) -> Image:
         """The same (H, W, 3) uint8 pixels."""
         return image

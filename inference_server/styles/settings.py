@@ -1,12 +1,15 @@
-"""Settings of a style, checked: numbers that `protocol.PARAMS` describes."""
+"""Settings of a style, checked: what `protocol.PARAMS` describes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from inference_server.errors import SpecInvalid
-from inference_server.protocol import PARAMS
+from inference_server.protocol import COLOUR, PARAMS
 
 _PARAMS = {param.name: param for param in PARAMS}
 
@@ -25,3 +28,15 @@ def number(params: Mapping[str, Any], name: str) -> float:
     if not is_number or not low <= value <= high:
         raise SpecInvalid(f"{name} is {value!r}.", f"Give a number from {low:g} to {high:g}.")
     return float(value)
+
+
+def colour(params: Mapping[str, Any], name: str) -> npt.NDArray[np.float32]:
+    """The value of a setting as (3,) RGB 0..255, or its default.
+
+    Raises:
+        SpecInvalid: it is not "#rrggbb".
+    """
+    value = params.get(name, _PARAMS[name].default)
+    if not isinstance(value, str) or not COLOUR.fullmatch(value):
+        raise SpecInvalid(f"{name} is {value!r}.", 'Give a colour as "#rrggbb".')
+    return np.array([int(value[k : k + 2], 16) for k in (1, 3, 5)], np.float32)

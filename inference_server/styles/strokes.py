@@ -150,21 +150,25 @@ def smoothed(
 
 
 @nb.njit(cache=True, nogil=True)
-def draw(
-    cover: Field,
+def lay(
+    distance: Field,
+    width: Field,
     points: npt.NDArray[np.float32],
     radius: npt.NDArray[np.float32],
     joints: npt.NDArray[np.int32],
+    margin: float,
 ) -> None:
-    """Draw each joint as a tapered capsule into `cover` (H, W) 0..1, anti-aliased, keeping maxima.
+    """Lay each joint as a tapered capsule: what line is nearest to a pixel, and how wide that is.
 
     Args:
-        cover: coverage of the paper, changed in place.
-        points: (n, 2) px of `cover`, pixel centres at whole numbers.
-        radius: (n,) half the pen width, px; thinner than a pixel draws paler.
+        distance: (H, W) px to the middle of the line whose edge is nearest, changed in place.
+        width: (H, W) half the width of that line there, px, changed in place.
+        points: (n, 2) px of the picture, pixel centres at whole numbers.
+        radius: (n,) half the pen width, px; nothing is laid where it is 0.
         joints: (m, 2) indices of joined points.
+        margin: px beyond the edge of a line to which both are known.
     """
-    rows, columns = cover.shape
+    rows, columns = distance.shape
     for k in range(len(joints)):
         a, b = joints[k, 0], joints[k, 1]
         widest = max(radius[a], radius[b])
@@ -173,7 +177,7 @@ def draw(
         ax, ay = points[a, 0], points[a, 1]
         vx, vy = points[b, 0] - ax, points[b, 1] - ay
         square = max(vx * vx + vy * vy, np.float32(1e-9))
-        reach = max(widest, np.float32(0.5)) + np.float32(0.5)
+        reach = widest + np.float32(margin)
         x0 = max(0, math.ceil(min(ax, ax + vx) - reach))
         x1 = min(columns - 1, math.floor(max(ax, ax + vx) + reach))
         y0 = max(0, math.ceil(min(ay, ay + vy) - reach))
@@ -185,7 +189,32 @@ def draw(
                 px -= t * vx
                 py -= t * vy
                 r = radius[a] + t * (radius[b] - radius[a])
-                ink = max(r, np.float32(0.5)) + np.float32(0.5) - math.sqrt(px * px + py * py)
-                ink = min(ink, np.float32(1)) * min(np.float32(1), 2 * r)
-                if ink > cover[y, x]:
-                    cover[y, x] = ink
+                away = math.sqrt(px * px + py * py)
+                if away - r < distance[y, x] - width[y, x]:
+                    distance[y, x], width[y, x] = away, r
+
+
+@nb.njit(cache=True, nogil=True)
+def inked(distance: Field, width: Field) -> Field:
+    """Coverage (H, W) 0..1 of the lines that `lay` has laid, as wide as they were there.
+
+    Where the picture has been stretched since, the distance grows more or less than a px per px:
+    it is measured anew, so that lines keep their width.
+    """
+    rows, columns = distance.shape
+    cover = np.zeros_like(distance)
+    one, half = np.float32(1), np.float32(0.5)
+    for y in range(rows):
+        up, down = max(y - 1, 0), min(y + 1, rows - 1)
+        for x in range(columns):
+            r, here = width[y, x], distance[y, x]
+            if r <= 0 or here > np.float32(2) * r + np.float32(2):
+                continue
+            left, right = max(x - 1, 0), min(x + 1, columns - 1)
+            gx = max(abs(distance[y, right] - here), abs(here - distance[y, left]))
+            gy = max(abs(distance[down, x] - here), abs(here - distance[up, x]))
+            slope = min(max(math.sqrt(gx * gx + gy * gy), half), np.float32(1.4))
+            ink = max(r, half) + half - here / slope
+            if ink > 0:
+                cover[y, x] = min(ink, one) * min(one, 2 * r)
+    return cover

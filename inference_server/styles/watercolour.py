@@ -14,11 +14,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+
+from inference_server.datatypes import Sitter
 
 from . import contours, paper, tones
 from .kuwahara import kuwahara
-from .line_filters import Field, blur, flow, resized, shrunk_half, smoothstep
+from .line_filters import Field, Image, blur, flow, resized, shrunk_half, smoothstep
 from .settings import number
 
 _MOST_DETAIL = 2.0  # analysis works at no more px than this per px of a 512 px crop
@@ -38,19 +39,20 @@ class Watercolour:
     """Painting in watercolour; see registry.Style."""
 
     name = "watercolour"
-    version = "1"
+    version = "2"
     reach = 22
+    shaded = True
+    regional, shaded = False, True
 
-    def tuning(
-        self, image: npt.NDArray[np.uint8], scale: float, face: tones.Box | None = None
-    ) -> Mapping[str, Any]:
+    def tuning(self, image: Image, scale: float, who: Sitter | None = None) -> Mapping[str, Any]:
         """See contours.measured."""
-        measured, _ = contours.measured(image, scale, face)
+        measured, _ = contours.measured(image, scale, None if who is None else who.box)
         return measured
 
     def grain(
-        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
-    ) -> npt.NDArray[np.uint8]:
+        self, image: Image, scale: float, seed: int, params: Mapping[str, Any],
+        who: Sitter | None = None,
+    ) -> Image:  # fmt: skip
         """Clouds of pigment, twice, and the height of the paper."""
         size, shape = number(params, "stroke_size"), image.shape[:2]
         one, two = (
@@ -62,9 +64,11 @@ class Watercolour:
         rough += np.float32(0.7) * paper.noise(shape, 2.4 * scale, seed + 5)
         return paper.coded(one / 3, two / 3, rough / 4)
 
-    def apply(
-        self, image: npt.NDArray[np.uint8], scale: float, seed: int, params: Mapping[str, Any]
-    ) -> npt.NDArray[np.uint8]:
+    def develop(self, plate: Image, scale: float, params: Mapping[str, Any]) -> Image:
+        """A plate is what is seen."""
+        return plate
+
+    def plate(self, image: Image, scale: float, seed: int, params: Mapping[str, Any]) -> Image:
         """Redraw an (H, W, 3) uint8 RGB picture.
 
         Raises:

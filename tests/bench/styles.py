@@ -57,8 +57,8 @@ def calls(name: str, photo: Image.Image, size: int) -> str:
         params["grain"] = grain
         part["grain"] = np.ascontiguousarray(grain[y0:y1, x0:x1])
     patch = np.ascontiguousarray(picture[y0:y1, x0:x1])
-    whole_ms = cpu_ms(lambda: style.apply(picture, scale, 0, params), 2)
-    patch_ms = cpu_ms(lambda: style.apply(patch, scale, 0, part), 8)
+    whole_ms = cpu_ms(lambda: style.plate(picture, scale, 0, params), 2)
+    patch_ms = cpu_ms(lambda: style.develop(style.plate(patch, scale, 0, part), scale, part), 8)
     return (
         f"{name:12s}{size:5d} px: tuning {tuning_ms:6.1f}, grain {grain_ms:6.1f},"
         f" whole {whole_ms:6.1f}, patch {x1 - x0}x{y1 - y0} {patch_ms:5.1f} ms"

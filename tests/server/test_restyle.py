@@ -22,7 +22,7 @@ def medium() -> Medium:
     y, x = np.mgrid[:120, :140]
     around = np.dstack([x, y, 0 * x]).astype(np.uint8)
     style: Any = registry.load(registry.STYLES, "pencil")
-    return Medium(style, 1.0, 0, {}, around, around, None)
+    return Medium(style, 1.0, 0, {}, around, around, around, None)
 
 
 def under(medium: Medium, lips: np.ndarray) -> np.ndarray:

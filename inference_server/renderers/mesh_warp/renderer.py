@@ -257,6 +257,7 @@ def draw(prepared: Prepared, shape: Shape) -> Image:
         for patch in _patches(prepared, shape):
             _redraw(prepared, shape, canvas, patch, [coarse, *fine])
     if canvas.shape[:2] == prepared.frame.shape[:2]:
+        canvas[..., :3] = prepared.medium.develop(canvas[..., :3])
         return canvas
     x, y = prepared.scene.corner
     whole = prepared.frame.copy()

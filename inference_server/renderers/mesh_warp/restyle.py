@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inference_server.datatypes import Look
+from inference_server.datatypes import Look, Sitter
 from inference_server.registry import STYLES, Style, load
 
 from .plates import Plates, Stage, figure_plates
@@ -28,6 +29,7 @@ class Medium:
     seed: int
     params: Mapping[str, Any]
     grain: Image | None  # of the whole picture: figure and what is around it, or the frame
+    behind: Image | None  # the same if there were no figure
     around: Image | None  # grain of the figure and its surroundings, in px of the texture
     ground: Plates | None  # the same, to be seen through the maps of a frame
 
@@ -36,10 +38,18 @@ class Medium:
         """How far around a pixel the style looks, px."""
         return self.style.reach * self.scale
 
-    def redraw(self, image: Image, grain: Image | None) -> Image:
-        """An (h, w, 3) picture, or part of it, on its part of the grain."""
+    def plate(self, image: Image, grain: Image | None) -> Image:
+        """The plate of an (h, w, 3) picture, or of part of it, on its part of the grain."""
         params = self.params if grain is None else {**self.params, "grain": grain}
-        return self.style.apply(np.ascontiguousarray(image), self.scale, self.seed, params)
+        return self.style.plate(np.ascontiguousarray(image), self.scale, self.seed, params)
+
+    def develop(self, plate: Image) -> Image:
+        """What is seen of a plate (h, w, 3)."""
+        return self.style.develop(np.ascontiguousarray(plate), self.scale, self.params)
+
+    def redraw(self, image: Image, grain: Image | None) -> Image:
+        """An (h, w, 3) picture, or part of it, drawn."""
+        return self.develop(self.plate(image, grain))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,16 +70,34 @@ def medium(scene: Stage, figure: Image, look: Look) -> Medium | None:
         return None
     style: Style = load(STYLES, look.style)
     scale = look.size / 512
-    corner = np.array(scene.corner)
-    low, high = scene.mesh[:, :2].min(0) + corner, scene.mesh[:, :2].max(0) + corner
-    face = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-    params = {**look.params, **style.tuning(scene.frame, scale, face)}
-    grain = style.grain(_whole(scene, figure), scale, look.seed, params)
+    params = {**look.params, **style.tuning(scene.frame, scale, _sitter(scene, scene.frame))}
+    whole = _whole(scene, figure)
+    who = _sitter(scene, whole)
+    grain = style.grain(whole, scale, look.seed, params, who)
+    behind = grain
+    if style.regional and who.matte is not None:
+        nobody = dataclasses.replace(who, matte=np.zeros_like(who.matte))
+        behind = style.grain(whole, scale, look.seed, params, nobody)
     around, ground = None, None
     if grain is not None:
         around = _around(scene, grain)
         ground = figure_plates(scene, around, _inside(scene, around), opaque=True, crisp=True)
-    return Medium(style, scale, look.seed, params, grain, around, ground)
+    return Medium(style, scale, look.seed, params, grain, behind, around, ground)
+
+
+def _sitter(scene: Stage, picture: Image) -> Sitter:
+    """Who is seen in a frame, or in the wide picture of a square."""
+    left, top = scene.corner
+    if picture.shape[:2] != scene.frame.shape[:2]:
+        left, top = scene.pad, scene.pad
+    matte = None
+    if scene.figure_found:
+        (height, width), (rows, columns) = picture.shape[:2], scene.shape
+        matte = cv2.copyMakeBorder(
+            scene.matte, top, height - top - rows, left, width - left - columns,
+            cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+    return Sitter(scene.mesh[:, :2] + [left, top], matte)
 
 
 def _whole(scene: Stage, figure: Image) -> Image:
@@ -105,14 +133,14 @@ def styled_plates(
     `figure` is the scene's wide picture without what the mouth shows, `clean` the square (h, w, 3)
     without the figure.
     """
-    whole = drawing.redraw(_whole(scene, figure), drawing.grain)
+    whole = drawing.plate(_whole(scene, figure), drawing.grain)
     under = None
-    if drawing.around is not None:
-        under = np.ascontiguousarray(_inside(scene, drawing.around))
-    background = drawing.redraw(clean, under)
+    if drawing.behind is not None:
+        under = np.ascontiguousarray(_inside(scene, _around(scene, drawing.behind)))
+    background = drawing.plate(clean, under)
     wide = _around(scene, whole)
     frame = _inside(scene, whole) if scene.frame.shape[:2] == scene.shape else whole
-    return figure_plates(scene, wide, background, opaque, crisp=True), frame
+    return figure_plates(scene, wide, background, opaque, crisp=True), drawing.develop(frame)
 
 
 def grain_under(
