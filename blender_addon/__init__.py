@@ -1,8 +1,8 @@
 """Animate Portrait: makes a still portrait speak on Blender's video sequencer."""
 
-from . import modal, ops, prefs, props, ui, watch
+from . import ghost, modal, ops, overlay, prefs, props, ui, watch
 
-_MODULES = (props, prefs, modal, ops, ui, watch)  # order matters: properties first
+_MODULES = (props, prefs, modal, ops, ui, ghost, overlay, watch)  # order matters: properties first
 
 
 def register() -> None:

@@ -13,6 +13,8 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
+from .keys import Keys, write
+
 FCurve = Any  # bpy.types.FCurve
 GROUP = "Animate Portrait"
 _PAIRS = ("co", "handle_left", "handle_right")  # of a key: frame and value
@@ -34,6 +36,16 @@ def ensure(owner: Any, path: str, index: int = 0) -> FCurve:
     # 5.0 says group_name, 4.2 and 4.3 action_group, 4.5 has no such argument
     group = next((name for name in ("group_name", "action_group") if name in parameters), None)
     return curves.new(path, index=index, **({group: GROUP} if group else {}))
+
+
+def restore(owner: Any, path: str, kept: Keys, index: int = 0) -> None:
+    """Gives a property the keys that it had; without any it had no curve."""
+    curves = _curves(owner, make=True)
+    curve = curves.find(path, index=index)
+    if len(kept):
+        write(ensure(owner, path, index), kept)
+    elif curve is not None:
+        curves.remove(curve)
 
 
 def sample(curve: FCurve, frames: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -21,6 +21,7 @@ from . import protocol, strips
 PREFIX = "animportrait_"
 RECORD = "animportrait_shot"  # of a strip: the shot's record as JSON, see shots.py
 SETTINGS = "animportrait"  # of a scene and of a strip
+VIEW = "animportrait_view"  # of the window manager: not saved, not undone
 
 _PROPERTY_OF = {float: FloatProperty, str: StringProperty, bool: BoolProperty}
 _BEFORE_HELLO: dict[str, tuple[dict[str, Any], ...]] = {  # what our server will say
@@ -139,6 +140,47 @@ class ANIMPORTRAIT_PG_settings(bpy.types.PropertyGroup):
     )
 
 
+def _redraw(_view: Any, _context: Any) -> None:
+    strips.redraw()
+
+
+class ANIMPORTRAIT_PG_view(bpy.types.PropertyGroup):
+    """What is shown, and done without asking; not part of the file."""
+
+    overlay: BoolProperty(
+        name="Landmarks and Handles",
+        description="Draw the face over the preview; drag lip corners, lip centre, lids or pupils",
+        update=_redraw,
+    )
+    ghost: EnumProperty(
+        name="Onion Skin",
+        items=[
+            ("NONE", "Off", "Only the picture"),
+            ("PREVIOUS_TAKE", "Previous Take", "This frame as the take before shows it"),
+            ("NEXT_TAKE", "Next Take", "This frame as the take after shows it"),
+            ("PREVIOUS_FRAME", "Previous Drawing", "The drawing before this one"),
+            ("NEXT_FRAME", "Next Drawing", "The drawing after this one"),
+        ],
+        default="NONE",
+        description="Another picture, half transparent, over the preview",
+        update=_redraw,
+    )
+    ghost_alpha: FloatProperty(
+        name="Opacity",
+        default=0.4,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+        description="Of the onion skin",
+        update=_redraw,
+    )
+    auto_render: BoolProperty(
+        name="Render While Editing",
+        description="Draw the current frame by itself after a key was changed or dragged, and "
+        "while scrubbing over changed frames",
+    )
+
+
 def _param_property(param: protocol.Param) -> Any:
     options = {"name": param.label, "default": param.default, "description": param.description}
     if param.choices:
@@ -168,6 +210,8 @@ def register() -> None:
     for param in protocol.PARAMS:
         ANIMPORTRAIT_PG_settings.__annotations__[param.name] = _param_property(param)
     bpy.utils.register_class(ANIMPORTRAIT_PG_settings)
+    bpy.utils.register_class(ANIMPORTRAIT_PG_view)
+    setattr(bpy.types.WindowManager, VIEW, PointerProperty(type=ANIMPORTRAIT_PG_view))
     strip_type = strips.strip_type()
     for owner in (bpy.types.Scene, strip_type):
         setattr(owner, SETTINGS, PointerProperty(type=ANIMPORTRAIT_PG_settings))
@@ -184,4 +228,6 @@ def unregister() -> None:
         delattr(strip_type, channel_property(channel.name))
     for owner in (strip_type, bpy.types.Scene):
         delattr(owner, SETTINGS)
+    delattr(bpy.types.WindowManager, VIEW)
+    bpy.utils.unregister_class(ANIMPORTRAIT_PG_view)
     bpy.utils.unregister_class(ANIMPORTRAIT_PG_settings)

@@ -88,6 +88,19 @@ def active_shot(scene: Any | None) -> Any | None:
     return strip if is_shot(strip) else None
 
 
+def at_playhead(scene: Any | None) -> Any | None:
+    """The shot that the preview shows: the active one if it does, else the uppermost."""
+    if scene is None:
+        return None
+    now, picked = scene.frame_current, active_shot(scene)
+    here = [
+        strip
+        for strip in strips.every(scene)
+        if is_shot(strip) and not strip.mute and now in strips.visible(strip)
+    ]
+    return picked if picked in here else max(here, key=lambda strip: strip.channel, default=None)
+
+
 def all_shots() -> list[Any]:
     """Every shot in the .blend."""
     return [strip for scene in bpy.data.scenes for strip in strips.every(scene) if is_shot(strip)]
@@ -165,6 +178,15 @@ def take_of(strip: Any) -> takes.Take:
     if folder not in _takes:
         remember(takes.read_take(folder))
     return _takes[folder]
+
+
+def known_take(strip: Any) -> takes.Take | None:
+    """The take that a strip shows, if it is in memory; a thread fetches it if not."""
+    folder = strips.shown_folder(strip)
+    seen = status(strip)
+    if folder not in _takes and (seen is None or seen.take is not None):
+        _load(folder)
+    return _takes.get(folder)
 
 
 def remember(take: takes.Take) -> None:
@@ -260,7 +282,7 @@ def _look(scene_name: str, name: str) -> Iterator[None]:
 def _compared(strip: Any, take: takes.Take, sampled: takes.Values) -> Status:
     visible = visible_mask(strip, take.n_frames)
     kept = record(strip)
-    holds = int(kept.look["holds"]) if kept is not None else 1
+    holds = kept.look["holds"] if kept is not None else 1
     if any(len(values) != take.n_frames for values in sampled.values()):
         return Status(take, 0, int(visible.sum()))
     dirty = takes.dirty(take, sampled, visible, holds)

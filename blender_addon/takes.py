@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import protocol
+from .holds import Holds, groups
 from .timing import Span
 
 TAKE_FILE = "take.json"
@@ -195,7 +196,7 @@ def sent_alone(take: Take, found: Edits, frames: Span) -> tuple[Edits, Edits]:
 
 
 def dirty(
-    take: Take, sampled: Values, visible: npt.NDArray[np.bool_], holds: int
+    take: Take, sampled: Values, visible: npt.NDArray[np.bool_], holds: Holds
 ) -> npt.NDArray[np.bool_]:
     """Visible frames whose picture no longer fits the curves.
 
@@ -214,8 +215,8 @@ def dirty(
         difference = np.abs(now[channel.name] - take.asked[channel.name])
         changed |= difference > tolerance(channel)
     changed &= visible
-    if holds > 1:
-        group = np.arange(take.n_frames) // holds
+    if holds != 1:
+        group = groups(holds, take.n_frames)
         changed = np.isin(group, group[changed])
     return changed & visible
 

@@ -27,6 +27,9 @@ class Span:
         """Number of frames; 0 when the span is empty."""
         return max(0, self.end - self.start)
 
+    def __contains__(self, frame: int) -> bool:
+        return self.start <= frame < self.end
+
     def overlap(self, other: Span) -> Span:
         """The frames that both have."""
         return Span(max(self.start, other.start), min(self.end, other.end))

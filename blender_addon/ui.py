@@ -7,6 +7,7 @@ import bpy
 from . import ops, orders, paragraph, prefs, props, protocol, shots, strips, timing
 from .job import Job, State
 from .jobs import JOBS
+from .sidebar import SidebarPanel
 
 _STAGES = {
     "start": "Starting the server",
@@ -21,13 +22,7 @@ _STAGES = {
 _LOOK = ("renderer", "style", "size", "seed", "holds")
 
 
-class _Panel:
-    bl_space_type = "SEQUENCE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "Portrait"
-
-
-class ANIMPORTRAIT_PT_shot(_Panel, bpy.types.Panel):
+class ANIMPORTRAIT_PT_shot(SidebarPanel, bpy.types.Panel):
     """What is animated, how, and the button."""
 
     bl_label = "Shot"
@@ -56,7 +51,7 @@ class ANIMPORTRAIT_PT_shot(_Panel, bpy.types.Panel):
         _draw_jobs(layout, context)
 
 
-class ANIMPORTRAIT_PT_settings(_Panel, bpy.types.Panel):
+class ANIMPORTRAIT_PT_settings(SidebarPanel, bpy.types.Panel):
     """Less often needed."""
 
     bl_label = "More Settings"
@@ -82,7 +77,7 @@ class ANIMPORTRAIT_PT_settings(_Panel, bpy.types.Panel):
             layout.prop(settings, param.name)
 
 
-class ANIMPORTRAIT_PT_edit(_Panel, bpy.types.Panel):
+class ANIMPORTRAIT_PT_edit(SidebarPanel, bpy.types.Panel):
     """The channels of the active shot."""
 
     bl_label = "Edit"
@@ -124,7 +119,7 @@ class ANIMPORTRAIT_PT_edit(_Panel, bpy.types.Panel):
         row.operator(ops.ANIMPORTRAIT_OT_expose_landmarks.bl_idname, icon="EMPTY_AXIS")
 
 
-class ANIMPORTRAIT_PT_report(_Panel, bpy.types.Panel):
+class ANIMPORTRAIT_PT_report(SidebarPanel, bpy.types.Panel):
     """How well the mouth keeps the rules."""
 
     bl_label = "Report"

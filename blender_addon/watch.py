@@ -12,7 +12,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import orders, props, shots, strips
+from . import ghost, orders, props, shots, strips
 from .jobs import JOBS
 
 _PERIOD_S = 0.25
@@ -140,7 +140,7 @@ def _link_or_copy(source: str, target: str) -> str:
 def _tick() -> float:
     """Ten milliseconds of looking at the active shot, when something has changed."""
     scene = strips.sequencer_scene(bpy.context)
-    if shots.look(scene):
+    if shots.look(scene) | ghost.follow(bpy.context):
         strips.redraw()
     JOBS.close_if_idle()
     return _QUICK_S if shots.is_looking() else _PERIOD_S
