@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import __version__, protocol
+from . import __version__, protocol, weights_command
 from .errors import AnimatePortraitError, SpecInvalid
 
 if TYPE_CHECKING:
@@ -26,11 +26,18 @@ _OPTIONS = {  # field of the spec -> what sets it
     "face_index": "--face",
     "audio.start_s": "--start",
     "audio.duration_s": "--duration",
-    **{name: f"--{name}" for name in ("fps", "size", "renderer", "style", "seed", "holds")},
+    **{
+        name: f"--{name}"
+        for name in ("fps", "size", "renderer", "style", "seed", "holds", "lead", "amounts", "cues")
+    },
+    "overruled": "--overrule",
     "audio.path": "AUDIO",
     "image": "PORTRAIT",
     "out_dir": "--out",
 }
+_EDITS_EXAMPLE = '{"lip_open": {"10": 0.0}}: channel, frame, value'
+_AMOUNTS_EXAMPLE = '{"lip_amount": [[0, 1.0], [24, 0.5]]}: frame, factor'
+_CUES_EXAMPLE = '[{"frame": 12, "kind": "blink"}]'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="look whether everything is installed")
     doctor.set_defaults(run=_doctor)
     models = commands.add_parser("models", help="weight files")
-    _add_models(models.add_subparsers(dest="action", required=True, metavar="ACTION"))
+    weights_command.add(models.add_subparsers(dest="action", required=True, metavar="ACTION"))
     talkative = (commands.choices["render"], commands.choices["motion"], analyze, learn, doctor)
     for command in talkative:
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -108,9 +115,13 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=512, help="px, longer side")
     parser.add_argument("--renderer", default="mesh_warp")
     parser.add_argument("--style", default="photo")
-    parser.add_argument("--holds", type=int, default=1, help="on ones, twos or threes")
+    parser.add_argument("--holds", default="1", help="1, 2, 3, or where drawings start: 0,5,9")
+    parser.add_argument("--lead", type=int, default=0, help="frames ahead of the sound, 0 to 2")
     parser.add_argument("--face", type=int, default=0, help="0 is the largest face")
     parser.add_argument("--channels", metavar="EDITS.json", help="channel -> frame -> value")
+    parser.add_argument("--amounts", metavar="AMOUNTS.json", help="name -> [frame, factor] ...")
+    parser.add_argument("--cues", metavar="CUES.json", help="blinks and gaze, as in take.json")
+    parser.add_argument("--overrule", metavar="FRAMES", help="accept the breaches on 4,9,...")
     parser.add_argument("--base-take", metavar="DIR", help="link unchanged frames from it")
     parser.add_argument("--landmarks", metavar="POINTS.json", help="hand-placed points")
     parser.add_argument("--framing", choices=("crop", "picture"), help="the face, or all of it")
@@ -136,21 +147,6 @@ def _add_speech(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--param", action="append", default=[], metavar="NAME=VALUE", help=f"any of {names}"
     )
-
-
-def _add_models(actions: Any) -> None:
-    listing = actions.add_parser("list", help="every weight file, its licence and its state")
-    verify = actions.add_parser("verify", help="compare every file with its sha256")
-    fetch = actions.add_parser("fetch", help="download the weights of a model")
-    fetch.add_argument("name", metavar="MODEL")
-    take_over = actions.add_parser("import", help="take over downloaded files")
-    take_over.add_argument("files", nargs="+", metavar="FILE")
-    listing.set_defaults(run=_models_list)
-    verify.set_defaults(run=_models_list)
-    fetch.set_defaults(run=_models_fetch)
-    take_over.set_defaults(run=_models_import)
-    for action in (listing, verify, fetch, take_over):
-        action.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def _render(options: argparse.Namespace, console: Console) -> int:
@@ -179,8 +175,12 @@ def _render(options: argparse.Namespace, console: Console) -> int:
             "style": options.style,
             "params": params,
             "seed": options.seed,
-            "holds": options.holds,
-            "channels": _edits(options.channels),
+            "holds": _holds(options.holds),
+            "lead": options.lead,
+            "amounts": _json_of(options.amounts, "--amounts", _AMOUNTS_EXAMPLE),
+            "cues": _json_of(options.cues, "--cues", _CUES_EXAMPLE),
+            "overruled": _frames("--overrule", options.overrule),
+            "channels": _json_of(options.channels, "--channels", _EDITS_EXAMPLE),
             "base_take": options.base_take,
             "out_dir": options.out,
         }
@@ -264,13 +264,23 @@ def _learn_style(options: argparse.Namespace, console: Console) -> int:
     with writing(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
         write_style(lesson.style, target, clip.name)
-    fits = (round(lesson.fit_before, 3), round(lesson.fit_after, 3))
     if options.json:
-        fields = {"minutes": round(lesson.minutes, 2), "lag_ms": lesson.lag_ms, "fits": fits}
+        fits = {name: [round(each, 3) for each in fit] for name, fit in lesson.fits.items()}
+        fields = {
+            "seconds": round(lesson.seconds, 2),
+            "speech_s": round(lesson.speech_s, 2),
+            "lag_ms": lesson.lag_ms,
+            "likeness": round(lesson.likeness, 3),
+            "fits": fits,
+            "findings": lesson.findings,
+        }
         console.say(json.dumps({"style": str(target), **fields}))
         return 0
-    late = f", sound {lesson.lag_ms} ms late (corrected)" if lesson.lag_ms else ""
-    console.say(f"{target}: {lesson.minutes:.1f} min{late}; fit of opening {fits[0]} to {fits[1]}.")
+    early = "late" if lesson.lag_ms > 0 else "early"
+    lag = f"; the sound is {abs(lesson.lag_ms)} ms {early} (corrected)" if lesson.lag_ms else ""
+    console.say(f"{target}: from {lesson.speech_s:.0f} s of speech{lag}.")
+    for finding in lesson.findings:
+        console.say(f"  {finding}")
     return 0
 
 
@@ -295,62 +305,6 @@ def _doctor(options: argparse.Namespace, console: Console) -> int:
     return 0 if all_ok else 1
 
 
-def _models_list(options: argparse.Namespace, console: Console) -> int:
-    """`models list` and `models verify`; the second one reads the files."""
-    from . import checkpoints
-
-    rows = checkpoints.survey(check_content=options.action == "verify")
-    if options.json:
-        content = [
-            {
-                "model": row.model,
-                "file": row.file.name,
-                "path": str(row.path),
-                "sha256": row.file.sha256,
-                "state": row.state,
-                "licence": row.licence,
-                "may_be_sold": row.may_be_sold,
-            }
-            for row in rows
-        ]
-        console.say(json.dumps({"weights": content}))
-    else:
-        for row in rows:
-            console.say(f"{row.state:8} {row.model:16} {row.file.name}  ({row.licence})")
-    bad = [
-        row for row in rows if row.state == "damaged" or (row.bundled and row.state == "missing")
-    ]
-    if bad:
-        console.fail(f'"{bad[0].path}" is {bad[0].state}: run install.py again, or fetch it.')
-    return 1 if bad else 0
-
-
-def _models_fetch(options: argparse.Namespace, console: Console) -> int:
-    from . import checkpoints
-    from .console import Bar
-
-    with Bar(console, shown=not options.json) as bar:
-        paths = checkpoints.fetch(options.name, bar.on_bytes)
-    _say_paths(paths, options.json, console)
-    return 0
-
-
-def _models_import(options: argparse.Namespace, console: Console) -> int:
-    from . import checkpoints
-
-    paths = [checkpoints.import_file(Path(file)) for file in options.files]
-    _say_paths(paths, options.json, console)
-    return 0
-
-
-def _say_paths(paths: list[Path], as_json: bool, console: Console) -> None:
-    if as_json:
-        console.say(json.dumps({"files": [str(path) for path in paths]}))
-        return
-    for path in paths:
-        console.say(str(path))
-
-
 def _params(pairs: Sequence[str]) -> dict[str, Any]:
     """`NAME=VALUE` as JSON: true, false and numbers are what they look like."""
     params: dict[str, Any] = {}
@@ -365,18 +319,32 @@ def _params(pairs: Sequence[str]) -> dict[str, Any]:
     return params
 
 
-def _edits(path: str | None) -> Any:
+def _holds(given: str) -> int | list[int] | None:
+    return int(given) if given.isdecimal() else _frames("--holds", given)
+
+
+def _frames(option: str, given: str | None) -> list[int] | None:
+    """Frames as people list them: "0,5,9"."""
+    if given is None:
+        return None
+    parts = [part.strip() for part in given.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise SpecInvalid(f'{option} is "{given}".', "It must be frames: 0,5,9.")
+    return [int(part) for part in parts]
+
+
+def _json_of(path: str | None, option: str, example: str) -> Any:
+    """What a JSON file holds; None without one."""
     if path is None:
         return None
     try:
         return json.loads(Path(path).read_bytes())
     except OSError as failure:
-        text = f'Cannot read the edits "{path}": {failure.strerror}.'
-        raise SpecInvalid(text, "Check the path after --channels.") from failure
+        text = f'Cannot read "{path}": {failure.strerror}.'
+        raise SpecInvalid(text, f"Check the path after {option}.") from failure
     except (ValueError, RecursionError) as failure:
-        text = f'The edits "{path}" are not JSON: {failure}.'
-        hint = 'It must be {"lip_open": {"10": 0.0}}: channel, frame, value.'
-        raise SpecInvalid(text, hint) from failure
+        text = f'"{path}" is not JSON: {failure}.'
+        raise SpecInvalid(text, f"{option} must be like {example}.") from failure
 
 
 if __name__ == "__main__":

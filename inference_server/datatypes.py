@@ -123,6 +123,31 @@ class AudioRange:
 
 
 @dataclass(frozen=True, slots=True)
+class BlinkCue:
+    """A blink that somebody has placed."""
+
+    frame: int  # of the fullest closure
+    eye: Literal["both", "l", "r"] = "both"  # the person's own left and right
+
+
+@dataclass(frozen=True, slots=True)
+class GazeCue:
+    """Where the eyes look from a frame on, until the next such cue.
+
+    A point is a direction from the camera axis in degrees, x > 0 right of the picture, y > 0 up;
+    the eyes stay on it while the head moves. "wander" is the gaze that is generated.
+    """
+
+    frame: int
+    target: Literal["camera", "wander"] | tuple[float, float]
+
+
+Cue = BlinkCue | GazeCue
+Holds = int | tuple[int, ...]  # on ones, twos, threes; or frames that start a drawing, 0 first
+Amounts = Mapping[str, tuple[tuple[int, float], ...]]  # name -> (frame, factor), in order
+
+
+@dataclass(frozen=True, slots=True)
 class ShotSpec:
     """A complete request: everything that decides the frames of one take."""
 
@@ -139,7 +164,11 @@ class ShotSpec:
     style: str = "photo"
     params: Mapping[str, Any] = field(default_factory=dict)  # names in protocol.PARAMS
     seed: int = 0
-    holds: int = 1  # on ones, twos or threes
+    holds: Holds = 1
+    lead: int = 0  # frames that the picture is ahead of the sound
+    amounts: Amounts = field(default_factory=dict)  # names in protocol.AMOUNTS; linear, 1 if absent
+    cues: tuple[Cue, ...] | None = None  # None: blinks and gaze are generated; see motion/cues.py
+    overruled: tuple[int, ...] = ()  # frames whose breaches the artist accepts
     channels: Mapping[str, Mapping[int, float]] = field(default_factory=dict)  # the artist's edits
     base_take: Path | None = None  # unchanged frames are linked from here
 
@@ -172,3 +201,4 @@ class Report:
     closure_hits: int  # closures that shut the lips on at least one frame
     closure_total: int
     breaches: tuple[Breach, ...]
+    overruled: tuple[Breach, ...] = ()  # those that the artist accepts

@@ -21,12 +21,13 @@ from .registry import Renderer, Style
 
 KEY_VERSION = 1  # change it when what goes into a key changes
 STEPS_PER_UNIT = 10_000  # motion is rounded to 1e-4
-MOTION_PARAMS = (  # already in the motion
+SOURCE_PARAMS = (  # what a motion source is told
     "lip_amount", "head_amount", "eye_amount", "nod_amount", "still", "mouth", "voice_style",
 )  # fmt: skip
 RENDERER_PARAMS = ("tooth_show", "tongue", "mouth_dark")  # these count in any style
 _BLOCK = 1000  # frames at a time, so that memory does not grow with length
 _DRAWING_WEIGHTS = ("face_template",)  # what the speech weights do is in the motion
+MOTION_PARAMS = (*SOURCE_PARAMS, "settle")  # already in the motion
 _PLAIN_STYLE = "photo"  # has no strokes: no other param of the look changes it
 
 

@@ -23,7 +23,7 @@ from .cache import Cache, code_key, digest
 from .checkpoints import bundled_weights, sha256_of
 from .datatypes import AudioRange, Face, FaceCrop, Look, Motion, Portrait, Speech
 from .errors import AudioUnreadable, Cancelled, ImageUnreadable, WeightsMissing
-from .keys import MOTION_PARAMS
+from .keys import SOURCE_PARAMS
 from .portrait import analysis, crop
 from .registry import SpokenMotion
 from .speech import recogniser
@@ -130,6 +130,7 @@ class Parts:
         audio: AudioRange,
         fps: Fraction,
         n_frames: int | None,
+        lead: int,
         seed: int,
         params: Mapping[str, Any],
         cancelled: Callable[[], bool],
@@ -140,7 +141,8 @@ class Parts:
 
         Args:
             n_frames: None takes the length of the sound; see `count_frames`.
-            params: those in keys.MOTION_PARAMS count.
+            lead: frames that are wanted beyond them.
+            params: those in keys.SOURCE_PARAMS count.
 
         Returns:
             The motion, with the warnings of sound and source; name and version of the source.
@@ -157,8 +159,8 @@ class Parts:
         identity = (_identity(audio.path), audio.start_s, audio.duration_s)
         voice = self._voices.get(identity, listen)
         _check(cancelled)
-        count = n_frames or count_frames(voice.duration_s, fps)
-        amounts = {name: params[name] for name in MOTION_PARAMS if name in params}
+        count = (n_frames or count_frames(voice.duration_s, fps)) + lead
+        amounts = {name: params[name] for name in SOURCE_PARAMS if name in params}
         key = digest(
             "motion",
             code_key("speech", "motion", "models", "audio_io", "parts"),

@@ -1,8 +1,4 @@
-"""The one place that joins the parts: a shot spec becomes a take.
-
-What an artist sets is what they get: closures and holds shape the generated motion, edits are
-applied after them, so that an edited frame has exactly the value of its key.
-"""
+"""The one place that joins the parts: a shot spec becomes a take."""
 
 from __future__ import annotations
 
@@ -19,20 +15,19 @@ import numpy.typing as npt
 
 from . import __version__, checkpoints, protocol, registry
 from .cache import Cache
-from .datatypes import AudioRange, FaceCrop, Look, Motion, Portrait, Report, ShotSpec
+from .datatypes import AudioRange, FaceCrop, Look, Motion, Portrait, ShotSpec
 from .drawing import Drawing
 from .events import FramesReady, OnEvent
 from .home import home
 from .keys import MOTION_PARAMS, frame_keys, look_key, rounded
-from .motion import channels, closures, holds, report
+from .motion import closures
 from .parts import Parts
+from .performance import Performance, ahead, perform
 from .portrait.topology import IBUG_68, N_MESH
 from .reuse import plan_frames, rows_from_base
 from .stages import Stages
 from .take_folder import TakeFolder, check_out_dir, new_npz, writing
-from .takes import BaseTake, Take, Values, frame_size
-
-EDIT_DECIMALS = 4  # F-Curves are float32: what they sample is brought back to what was typed
+from .takes import BaseTake, Take, frame_size
 
 
 def render(
@@ -128,7 +123,7 @@ class Studio:
         Raises:
             AudioUnreadable.
         """
-        spoken, _ = self._parts.spoken(audio, fps, None, seed, params, lambda: False)
+        spoken, _ = self._parts.spoken(audio, fps, None, 0, seed, params, lambda: False)
         return rounded(closures.enforce(spoken)), spoken.warnings
 
     def _shot(self, spec: ShotSpec, stages: Stages) -> _Shot:
@@ -140,17 +135,15 @@ class Studio:
             face_crop = self._parts.face_crop(portrait, spec.face_index, spec.size)
         with stages.stage("speech"):
             spoken, motion_source = self._parts.spoken(
-                spec.audio, spec.fps, spec.n_frames, spec.seed, spec.params, stages.cancelled
-            )
+                spec.audio, spec.fps, spec.n_frames, spec.lead, spec.seed, spec.params,
+                stages.cancelled,
+            )  # fmt: skip
             for warning in spoken.warnings:
                 stages.warn(warning)
         with stages.stage("motion"):
             renderer = registry.load(registry.RENDERERS, spec.renderer)
             style = registry.load(registry.STYLES, spec.style)
-            held = holds.hold(closures.enforce(spoken), spec.holds, spoken.closures)
-            generated = channels.measure(rounded(held))
-            edits = _usable_edits(spec, held.n_frames, stages.warn)
-            motion = rounded(channels.apply(held, edits) if edits else held)
+            performance = perform(spec, ahead(spoken, spec.lead), stages.warn)
             of_look = look_key(face_crop.key, renderer, style, look)
             return _Shot(
                 spec=spec,
@@ -159,12 +152,8 @@ class Studio:
                 look=look,
                 look_key=of_look,
                 renderer=renderer,
-                motion=motion,
-                keys=frame_keys(of_look, motion, renderer.temporal_radius),
-                generated=generated,
-                channels=_final_channels(motion, generated, edits),
-                edited={name: tuple(sorted(values)) for name, values in edits.items()},
-                report=report.report(motion, spoken.silent, spoken.closures),
+                performance=performance,
+                keys=frame_keys(of_look, performance.motion, renderer.temporal_radius),
                 versions={
                     "animate_portrait": __version__,
                     "python": platform.python_version(),
@@ -176,6 +165,7 @@ class Studio:
 
     def _draw(self, shot: _Shot, folder: TakeFolder, base: BaseTake, stages: Stages) -> Take:
         """From a shot to a finished folder."""
+        motion = shot.performance.motion
         with stages.stage("prepare"):
             kept = folder.kept()
             linked, twins = plan_frames(shot.keys, kept, base)
@@ -195,16 +185,14 @@ class Studio:
             if linked or kept:
                 stages.on_event(FramesReady(tuple(sorted({*linked, *kept}))))
             if twins:
-                drawing = Drawing(
-                    shot.renderer, prepared, shot.motion, shot.look.alpha, folder, twins
-                )
+                drawing = Drawing(shot.renderer, prepared, motion, shot.look.alpha, folder, twins)
                 drawing.run(stages.on_event, stages.cancelled)
         with stages.stage("finish"):
-            mesh = landmarks.blocks(lambda at: shot.renderer.landmarks(prepared, shot.motion, at))
+            mesh = landmarks.blocks(lambda at: shot.renderer.landmarks(prepared, motion, at))
             _save_landmarks(folder, stages.heeding(mesh), len(shot.keys))
-            mouths = np.concatenate(list(lips.blocks(lambda at: _lips(_only(shot.motion, at)))))
+            mouths = np.concatenate(list(lips.blocks(lambda at: _lips(_only(motion, at)))))
             with new_npz(folder.path / "motion.npz") as file:
-                for name, array in motion_arrays(shot.motion, mouths).items():
+                for name, array in motion_arrays(motion, mouths).items():
                     file.write(name, array)
         take = _take(shot, folder, sorted(twins), stages)
         stages.check()
@@ -222,12 +210,8 @@ class _Shot:
     look: Look
     look_key: str
     renderer: registry.Renderer
-    motion: Motion  # rounded
+    performance: Performance
     keys: tuple[str, ...]
-    generated: Values
-    channels: Values
-    edited: Mapping[str, tuple[int, ...]]
-    report: Report
     versions: Mapping[str, str]
 
 
@@ -244,41 +228,6 @@ def look_of(spec: ShotSpec) -> Look:
         seed=spec.seed,
         params=of_look,
     )
-
-
-def _usable_edits(
-    spec: ShotSpec, n_frames: int, warn: Callable[[str], None]
-) -> dict[str, dict[int, float]]:
-    """The artist's edits inside the shot and inside their ranges."""
-    ranges = {channel.name: (channel.minimum, channel.maximum) for channel in protocol.CHANNELS}
-    usable: dict[str, dict[int, float]] = {}
-    beyond, outside = 0, 0
-    for name, values in spec.channels.items():
-        low, high = ranges[name]
-        for frame, value in values.items():
-            if frame >= n_frames:
-                beyond += 1
-                continue
-            outside += not low <= value <= high
-            usable.setdefault(name, {})[frame] = round(min(max(value, low), high), EDIT_DECIMALS)
-    if beyond:
-        warn(f"{beyond} edited values lie behind the last frame ({n_frames - 1}) and are ignored.")
-    if outside:
-        warn(f"{outside} edited values were outside the range of their channel and are clipped.")
-    return usable
-
-
-def _final_channels(
-    motion: Motion, generated: Values, edits: Mapping[str, Mapping[int, float]]
-) -> Values:
-    """Channels as drawn; at an edit exactly its value, so that sending it again changes nothing."""
-    if not edits:
-        return generated
-    final = {name: np.array(row, np.float64) for name, row in channels.measure(motion).items()}
-    for name, values in edits.items():
-        for frame, value in values.items():
-            final[name][frame] = value
-    return final
 
 
 def _only(motion: Motion, frames: list[int]) -> Motion:
@@ -349,10 +298,11 @@ def _take(shot: _Shot, folder: TakeFolder, drawn: list[int], stages: Stages) -> 
         spec=shot.spec,
         size=size,
         frame_keys=shot.keys,
-        channels=shot.channels,
-        generated=shot.generated,
-        edited=shot.edited,
-        report=shot.report,
+        channels=shot.performance.channels,
+        generated=shot.performance.generated,
+        edited=shot.performance.edited,
+        cues=shot.performance.blinks,
+        report=shot.performance.report,
         box=_shown_box(shot, size),
         picture_size=(width, height),
         rendered=tuple(drawn),

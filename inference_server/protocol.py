@@ -24,11 +24,27 @@ Events (server -> client), notifications:
 
 Errors: {code, message, data: {kind, hint}}; `kind` is a class name of the server's errors.py.
 Times are seconds, frames are 0-based indices inside the shot, fps is [numerator, denominator].
+
+A shot spec is the complete shot; what is not named has a default:
+    image, audio {path, start_s, duration_s}, fps, out_dir      these must be there
+    shot_id, n_frames, face_index, landmarks, size, renderer, style, seed, base_take
+    params     {name: value}, see PARAMS
+    channels   {name: {"frame": value}}, the artist's edits; see CHANNELS
+    holds      1, 2, 3, or the frames at which a new drawing starts, in order, 0 first
+    lead       frames that the picture is ahead of the sound, 0 to MAX_LEAD
+    amounts    {name: [[frame, factor], ...]} of AMOUNTS: times the param, linear between frames
+    cues       null, or a list of {frame, kind "blink", eye "both" | "l" | "r"} and of
+               {frame, kind "gaze", target "camera" | "wander" | [x_deg, y_deg]}. Blinks replace
+               those that are generated; an empty list: no blinks. A gaze lasts to the next one.
+    overruled  frames whose breaches the artist accepts
+`take.json` says back: the spec; "cues", the blinks that are in the frames, as cues; "report"
+{silence_motion, closures {hits, total}, breaches [{frame, kind}], overruled [{frame, kind}]}.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +60,12 @@ INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
-import re
 APPLICATION_ERROR = -32000
 
 MIN_SIZE, MAX_SIZE = 128, 2048  # px, longer side of a frame
 SUPPORTED_HOLDS = (1, 2, 3)
+MAX_LEAD = 2  # frames
+AMOUNTS = ("lip_amount", "head_amount", "eye_amount")  # params that may change within a shot
 
 
 @dataclass(frozen=True)
@@ -96,13 +113,22 @@ class Param:
     choices: tuple[str, ...] = ()
     description: str = ""
     is_path: bool = False  # a file; "" is none
+    is_colour: bool = False  # "#rrggbb", sRGB
+    styles: tuple[str, ...] = ()  # those that use it; () is a setting of every shot
 
 
+COLOUR = re.compile("#[0-9a-f]{6}")  # lower case, so that equal colours are equal texts
+_LINES, _DRAWN = ("ink", "pencil"), ("ink", "pencil", "cartoon")
+_PAINTED, _PAINTERS = ("oil", "watercolour"), ("cartoon", "oil", "watercolour")
+
+
+# fmt: off
 PARAMS = (
     Param("lip_amount", "Lips", 1.0, 0.0, 2.0, description="how far the mouth moves"),
     Param("head_amount", "Head", 1.0, 0.0, 2.0, description="how far the head sways; 0 is still"),
     Param("eye_amount", "Eyes", 1.0, 0.0, 2.0, description="how often the eyes blink and wander"),
     Param("nod_amount", "Nods", 0.0, 0.0, 2.0, description="how far stressed syllables nod"),
+    Param("settle", "Settle", 0.0, 0.0, 2.0, description="seconds to and from rest at both ends"),
     Param("still", "Still", False, description="only lips and blinks move"),
     Param("mouth", "Mouth", "neural", choices=("neural", "rules"), description="who hears lips"),
     Param("voice_style", "Voice Style", "", is_path=True, description="made by learn-style"),
@@ -124,17 +150,11 @@ PARAMS = (
           is_colour=True, description="colour of the sheet"),
     Param("tooth_show", "Teeth", 1.0, 0.0, 2.0, description="how much of the teeth shows; 0: none"),
     Param("tongue", "Tongue", 1.0, 0.0, 2.0, description="how much of the tongue shows; 0: none"),
-    is_colour: bool = False  # "#rrggbb", sRGB
-    styles: tuple[str, ...] = ()  # those that use it; () is a setting of every shot
-
-
-COLOUR = re.compile("#[0-9a-f]{6}")  # lower case, so that equal colours are equal texts
-_LINES, _DRAWN = ("ink", "pencil"), ("ink", "pencil", "cartoon")
-_PAINTED, _PAINTERS = ("oil", "watercolour"), ("cartoon", "oil", "watercolour")
     Param("mouth_dark", "Mouth Shade", 1.0, 0.0, 2.0, description="how dark it is in the mouth"),
     Param("framing", "Framing", "crop", choices=("crop", "picture"), description="face or all"),
     Param("alpha", "Alpha", False, description="transparent background, from the matte"),
 )
+# fmt: on
 
 
 def encode(message: dict[str, Any]) -> bytes:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .datatypes import Breach, Report, ShotSpec
+from .datatypes import Breach, Cue, Report, ShotSpec
+from .directions import cues_to_json, parse_cues
 from .errors import SpecInvalid, TakeUnreadable
 from .spec import parse_spec, spec_to_json
 
@@ -40,6 +41,7 @@ class Take:
     channels: Values  # name -> (N,), as drawn
     generated: Values  # name -> (N,), without the artist's edits
     edited: Mapping[str, tuple[int, ...]]  # name -> frames
+    cues: tuple[Cue, ...]  # the blinks, as generated or as placed
     report: Report
     box: tuple[float, float, float, float]  # px of the picture that a frame shows, xyxy
     picture_size: tuple[int, int]  # (w, h) px
@@ -74,13 +76,15 @@ def take_to_json(take: Take) -> dict[str, Any]:
         "report": {
             "silence_motion": report.silence_motion,
             "closures": {"hits": report.closure_hits, "total": report.closure_total},
-            "breaches": [{"frame": at.frame, "kind": at.kind} for at in report.breaches],
+            "breaches": _breaches_to_json(report.breaches),
+            "overruled": _breaches_to_json(report.overruled),
         },
         "spec": spec_to_json(take.spec),
         "frame_keys": list(take.frame_keys),
         "channels": _values_to_json(take.channels),
         "generated": _values_to_json(take.generated),
         "edited": {name: list(frames) for name, frames in take.edited.items()},
+        "cues": cues_to_json(take.cues),
         "portrait": {"box": list(take.box), "picture_size": list(take.picture_size)},
         "versions": dict(take.versions),
         "weights": dict(take.weights),
@@ -172,6 +176,14 @@ def _values_to_json(values: Values) -> dict[str, list[float]]:
     return {name: np.round(row, _DECIMALS).tolist() for name, row in values.items()}
 
 
+def _breaches_to_json(breaches: tuple[Breach, ...]) -> list[dict[str, Any]]:
+    return [{"frame": at.frame, "kind": at.kind} for at in breaches]
+
+
+def _breaches(document: list[dict[str, Any]]) -> tuple[Breach, ...]:
+    return tuple(Breach(at["frame"], at["kind"]) for at in document)
+
+
 def _take_from_json(folder: Path, document: dict[str, Any]) -> Take:
     if document["version"] != TAKE_VERSION:
         raise ValueError(f"version {document['version']!r}")
@@ -188,8 +200,10 @@ def _take_from_json(folder: Path, document: dict[str, Any]) -> Take:
             silence_motion=report["silence_motion"],
             closure_hits=report["closures"]["hits"],
             closure_total=report["closures"]["total"],
-            breaches=tuple(Breach(at["frame"], at["kind"]) for at in report["breaches"]),
+            breaches=_breaches(report["breaches"]),
+            overruled=_breaches(report.get("overruled", [])),
         ),
+        cues=parse_cues(document.get("cues")) or (),
         box=tuple(portrait["box"]),
         picture_size=tuple(portrait["picture_size"]),
         rendered=tuple(document["rendered"]),

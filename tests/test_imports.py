@@ -12,10 +12,11 @@ SERVER, ADDON = ROOT / "inference_server", ROOT / "blender_addon"
 LAYERS = (  # each may import the ones above it, and its own
     {"protocol", "errors", "datatypes", "events", "home", "installer"},
     {"registry", "device", "checkpoints", "cache", "audio_io", "image_io", "spec", "takes", "keys",
-     "take_folder", "messages", "pipes", "jobs", "stages", "reuse", "movie", "console", "drawing"},
+     "take_folder", "messages", "pipes", "jobs", "stages", "reuse", "movie", "console", "drawing",
+     "fields", "directions", "weights_command"},
     {"models"},
     {"portrait", "speech", "motion", "renderers", "styles"},
-    {"parts", "pipeline", "learn_style"},
+    {"parts", "performance", "pipeline", "learn_style"},
     {"serve", "cli", "doctor"},
 )  # fmt: skip
 SEPARATE = {("speech", "portrait"), ("portrait", "speech")}

@@ -71,6 +71,7 @@ LIPS_MEET = 0.02  # lip_open below it shows no gap: 0.003 face widths
 MOUTH_COLUMNS = [
     column for name, column in ARKIT_INDEX.items() if name.startswith(("mouth", "jaw", "tongue"))
 ]
+BROW_COLUMNS = [*_BROW_UP, *_BROW_DOWN]
 LOOK_COLUMNS = [*_LOOK_RIGHT, *_LOOK_LEFT, *_LOOK_UP, *_LOOK_DOWN]
 EYE_COLUMNS = {  # eyelids of one eye, by channel
     "eye_open_l": [*_EYES["eye_open_l"], ARKIT_INDEX["eyeSquintLeft"]],

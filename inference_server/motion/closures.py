@@ -58,6 +58,11 @@ def _rest(motion: Motion, silent: npt.NDArray[np.bool_]) -> Motion:
     return replace(motion, expression=expression)
 
 
+def still(silent: npt.NDArray[np.bool_], fps: Fraction) -> npt.NDArray[np.bool_]:
+    """Frames of silence in which the mouth is at rest, (N,): not those on the way there."""
+    return rest_envelope(silent, fps) == 0
+
+
 def rest_envelope(silent: npt.NDArray[np.bool_], fps: Fraction) -> npt.NDArray[np.float64]:
     """How much of the mouth's motion is let through, (N,): 1 in speech, 0 at rest in silence."""
     frames = np.arange(len(silent))

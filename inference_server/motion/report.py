@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,7 +12,7 @@ from inference_server.datatypes import Breach, Motion, Report
 from inference_server.protocol import CHANNELS
 
 from .channels import LIPS_MEET, measure
-from .closures import nearest_to_shut, rest_envelope
+from .closures import nearest_to_shut, still
 
 _LIP_CHANNELS = ("lip_open", "lip_width", "lip_round", "smile")
 _MOVES = 0.01  # of a channel's range between two frames: 0.4 px at 512 px
@@ -36,8 +39,8 @@ def report(
         if channel.name in _LIP_CHANNELS:
             step = np.abs(np.diff(values[channel.name], prepend=values[channel.name][:1]))
             moves |= step > _MOVES * (channel.maximum - channel.minimum)
-    still = rest_envelope(silent, motion.fps) == 0
-    judged = still & np.concatenate([still[:1], still[:-1]])
+    resting = still(silent, motion.fps)
+    judged = resting & np.concatenate([resting[:1], resting[:-1]])
     restless = moves & judged
     breaches = [Breach(int(frame), "silence_motion") for frame in np.flatnonzero(restless)]
     hits = 0
@@ -52,4 +55,13 @@ def report(
         closure_hits=hits,
         closure_total=len(closures),
         breaches=tuple(sorted(breaches, key=lambda breach: (breach.frame, breach.kind))),
+    )
+
+
+def overrule(report: Report, frames: Collection[int]) -> Report:
+    """The report with the breaches on some frames apart from the others."""
+    return replace(
+        report,
+        breaches=tuple(breach for breach in report.breaches if breach.frame not in frames),
+        overruled=tuple(breach for breach in report.breaches if breach.frame in frames),
     )

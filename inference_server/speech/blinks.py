@@ -1,4 +1,4 @@
-"""When the eyes blink, and how the lids move."""
+"""When the eyes blink."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from inference_server.motion.lids import CLOSE_S
+
 from .seeded import draws
 from .voice import STEPS_PER_S
 
-_CLOSE_S, _SHUT_S, _OPEN_S = 0.08, 0.04, 0.17  # measured on talking heads
 PER_MINUTE = 20.0  # of people in conversation, from the literature
 _SPREAD = 0.65  # of the log-normal spacing
 _CLOSEST_S = 0.45
@@ -19,17 +20,15 @@ _NOT_BEFORE_S = 0.3  # of the shot: its first frame shows the portrait's own eye
 _STREAM = 20
 
 
-def lids(
+def frames(
     speaking: npt.NDArray[np.bool_],
     start_s: float,
     fps: Fraction,
     n_frames: int,
     seed: int,
     amount: float,
-) -> npt.NDArray[np.float64]:
-    """How far the lids are shut, (N,), 0 open .. 1 shut.
-
-    Every blink shuts the eyes wholly on one frame, at any frame rate.
+) -> list[int]:
+    """Frames on which the eyes are wholly shut, inside the shot.
 
     Args:
         speaking: (M,) from voice.speaking, every 10 ms.
@@ -39,21 +38,22 @@ def lids(
         seed: of the shot.
         amount: 1 blinks 20 times a minute; 0 never.
     """
-    shut = np.zeros(n_frames)
-    if amount <= 0 or n_frames == 0:
-        return shut
+    if amount <= 0:
+        return []
     rate = float(fps)
     ends_s = np.flatnonzero(speaking[:-1] & ~speaking[1:]) / STEPS_PER_S
-    times_s = np.arange(n_frames) / rate
+    first = (_NOT_BEFORE_S + CLOSE_S) * rate
+    found: list[int] = []
     for blink_s in _moments(start_s, start_s + n_frames / rate, seed, amount):
         due_s = blink_s - start_s
         if len(ends_s):
             end_s = ends_s[np.abs(ends_s - due_s).argmin()]
             due_s = end_s if abs(end_s - due_s) < _PHRASE_END_S else due_s
-        due_s = round(due_s * rate) / rate
-        if due_s - _CLOSE_S >= _NOT_BEFORE_S:
-            shut = np.maximum(shut, _shape(times_s - due_s))
-    return shut
+        frame = round(due_s * rate)
+        apart = not found or frame - found[-1] >= _CLOSEST_S * rate
+        if first <= frame < n_frames and apart:
+            found.append(frame)
+    return found
 
 
 def _moments(start_s: float, end_s: float, seed: int, amount: float) -> list[float]:
@@ -63,16 +63,8 @@ def _moments(start_s: float, end_s: float, seed: int, amount: float) -> list[flo
     now_s = 0.0
     for draw in draws(seed, _STREAM):
         now_s += max(_CLOSEST_S, median_s * float(np.exp(_SPREAD * draw.normal())))
-        if now_s >= end_s + _OPEN_S:
+        if now_s >= end_s + _PHRASE_END_S:
             return moments
-        if now_s >= start_s - _OPEN_S:
+        if now_s >= start_s - _PHRASE_END_S:
             moments.append(now_s)
     return moments
-
-
-def _shape(since_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Lid closure around a blink; wholly shut for _SHUT_S around 0."""
-    closing = 1 + (since_s + _SHUT_S / 2) / _CLOSE_S
-    opening = 1 - (since_s - _SHUT_S / 2) / _OPEN_S
-    share = np.clip(np.minimum(closing, opening), 0, 1)
-    return share * share * (3 - 2 * share)

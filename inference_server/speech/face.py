@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from inference_server.datatypes import ARKIT_INDEX, Motion
 from inference_server.motion.channels import with_look
+from inference_server.motion.lids import lids
 from inference_server.protocol import PARAMS
 
 from . import blinks, brows, gaze, head
@@ -90,8 +91,8 @@ def complete(
     raised = at(brows.lift(stress)) * amounts.eyes
     _set(expression, raised, "browInnerUp", "browOuterUpLeft", "browOuterUpRight")
     often = amounts.blinks * habits.blinks_per_minute / blinks.PER_MINUTE
-    shut = blinks.lids(speaking, start_s, at.fps, n_frames, seed, often)
-    _set(expression, shut, "eyeBlinkLeft", "eyeBlinkRight")
+    moments = blinks.frames(speaking, start_s, at.fps, n_frames, seed, often)
+    _set(expression, lids(moments, at.fps, n_frames), "eyeBlinkLeft", "eyeBlinkRight")
     gaze_deg = at(look).astype(np.float32)
     return Motion(
         fps=at.fps,

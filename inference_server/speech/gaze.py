@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from inference_server.motion.amounts import HOLD_ON
+
 from .seeded import draws
 from .voice import STEPS_PER_S
 
@@ -13,7 +15,6 @@ _SMALL_DEG = (1.0, 0.6)  # standard deviation of most fixations, x and y
 _WIDE_DEG = (3.5, 1.8)  # of those that look away for a moment
 _WIDE_SHARE = 0.12
 _JUMP_S = 0.04
-_HOLD_ON = 0.7  # share of the head's turn that the eyes take back, to keep the viewer in view
 _STREAM = 30
 
 
@@ -53,4 +54,4 @@ def holding_on(
         gaze: (M, 2) from `fixations`.
         head: (M, 3) yaw, pitch, roll in degrees.
     """
-    return gaze - _HOLD_ON * head[:, :2]
+    return gaze - HOLD_ON * head[:, :2]

@@ -71,11 +71,14 @@ def failed(done: subprocess.CompletedProcess[str], status: int = 1) -> str:
 @pytest.mark.slow
 def test_render_with_movie(program: Program, portrait_path: Path, tone: Path) -> None:
     (program.folder / "edits é.json").write_text('{"lip_open": {"2": 0.5}}')
+    (program.folder / "cues.json").write_text('[{"frame": 4, "kind": "blink", "eye": "l"}]')
+    (program.folder / "amounts.json").write_text('{"head_amount": [[0, 0.5]]}')
     done = program(
         "render", portrait_path, tone, "-o", "take 100%", "--fps", "24000/1001", "--size", "129",
         "--start", "0.5", "--duration", "0.4", "--style", "ink", "--seed", "3", "--holds", "2",
         "--channels", "edits é.json", "--param", "line_weight=1.5", "--mp4", "out/movie.mp4",
-        "--json",
+        "--json", "--cues", "cues.json", "--amounts", "amounts.json", "--lead", "1",
+        "--overrule", "2,7",
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     said = json.loads(one_line(done.stdout))
@@ -87,6 +90,9 @@ def test_render_with_movie(program: Program, portrait_path: Path, tone: Path) ->
     assert (said["spec"]["style"], said["spec"]["seed"], said["spec"]["holds"]) == ("ink", 3, 2)
     assert said["channels"]["lip_open"][2] == 0.5
     assert said["edited"] == {"lip_open": [2]}
+    assert said["cues"] == [{"frame": 4, "kind": "blink", "eye": "l"}]
+    assert said["spec"]["amounts"] == {"head_amount": [[0, 0.5]]}
+    assert (said["spec"]["lead"], said["spec"]["overruled"]) == (1, [2, 7])
     written = json.loads((take / "take.json").read_text("utf-8"))
     assert {**written, "take": str(take)} == said
     movie = probe(program.folder / "out" / "movie.mp4")
@@ -100,7 +106,8 @@ def test_render_with_movie(program: Program, portrait_path: Path, tone: Path) ->
     again = program(
         "render", portrait_path, tone, "-o", "take 100%", "--fps", "23.976", "--size", "129",
         "--start", "0.5", "--duration", "0.4", "--style", "ink", "--seed", "3", "--holds", "2",
-        "--channels", "edits é.json", "--param", "line_weight=1.5",
+        "--channels", "edits é.json", "--param", "line_weight=1.5", "--cues", "cues.json",
+        "--amounts", "amounts.json", "--lead", "1",
     )  # fmt: skip
     assert again.returncode == 0
     assert "10 frames, 0 drawn, 10 reused" in again.stdout
@@ -202,7 +209,7 @@ def test_version_and_help(program: Program) -> None:
     for option in (
         "PORTRAIT", "AUDIO", "-o", "--fps", "--size", "--renderer", "--style", "--seed", "--holds",
         "--face", "--start", "--duration", "--channels", "--base-take", "--landmarks", "--mp4",
-        "--json", "--framing", "--alpha", "--param",
+        "--json", "--framing", "--alpha", "--param", "--lead", "--amounts", "--cues", "--overrule",
     ):  # fmt: skip
         assert option in text
     assert "--idle-timeout" in program("serve", "--help").stdout

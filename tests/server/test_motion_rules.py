@@ -1,5 +1,6 @@
 """Closures, silence, holds and the report that judges them."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -7,14 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference_server.datatypes import ARKIT_INDEX, Motion
+from inference_server.datatypes import ARKIT_INDEX, BlinkCue, Breach, Motion
 from inference_server.motion.channels import measure
 from inference_server.motion.closures import enforce
-from inference_server.motion.holds import hold
-from inference_server.motion.report import report
+from inference_server.motion.cues import with_blinks
+from inference_server.motion.holds import hold, starts_of
+from inference_server.motion.report import overrule, report
 from inference_server.registry import SpokenMotion
 
 JAW, BLINK_L = ARKIT_INDEX["jawOpen"], ARKIT_INDEX["eyeBlinkLeft"]
+BLINK_R = ARKIT_INDEX["eyeBlinkRight"]
 
 
 def motion_of(jaw, fps=24, blink=None) -> Motion:
@@ -74,7 +77,10 @@ def test_a_shot_without_any_speech_has_a_still_mouth():
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.floats(0, 1, width=32), min_size=1, max_size=60),
-    st.sampled_from([1, 2, 3]),
+    st.one_of(
+        st.sampled_from([1, 2, 3]),
+        st.sets(st.integers(1, 70)).map(lambda starts: (0, *sorted(starts))),
+    ),
     st.randoms(use_true_random=False),
 )
 def test_every_closure_survives_enforcing_and_holding(jaw, holds, random):
@@ -87,38 +93,61 @@ def test_every_closure_survives_enforcing_and_holding(jaw, holds, random):
             closures.append((first, last))
         at = last + 2
     source = spoken(jaw, closures=closures)
-    held = hold(enforce(source), holds, tuple(closures))
+    blinks = [BlinkCue(random.randrange(n), random.choice("lr")) for _ in range(n // 12)]
+    source = replace(source, motion=with_blinks(source.motion, blinks))
+    held = hold(replace(source, motion=enforce(source)), holds)
     found = report(held, source.silent, tuple(closures))
     assert (found.closure_hits, found.closure_total) == (len(closures), len(closures))
-    for start in range(0, n, holds):
-        group = held.expression[start : start + holds]
+    starts = starts_of(holds, n)
+    for start, end in zip(starts, [*starts[1:], n], strict=True):
+        group = held.expression[start:end]
         assert (group == group[0]).all()
-        assert (held.head[start : start + holds] == held.head[start]).all()
+        assert (held.head[start:end] == held.head[start]).all()
+        for cue in blinks:
+            if start <= cue.frame < end:
+                assert group[0, BLINK_L if cue.eye == "l" else BLINK_R] == 1
 
 
 def test_on_ones_nothing_changes():
-    motion = motion_of([0.1, 0.2])
-    assert hold(motion, 1, ()) is motion
+    source = spoken([0.1, 0.2])
+    assert hold(source, 1) is source.motion
 
 
 def test_a_group_takes_the_loudest_mouth():
-    held = hold(motion_of([0.1, 0.7, 0.2, 0.3, 0.9]), 3, ())
+    held = hold(spoken([0.1, 0.7, 0.2, 0.3, 0.9]), 3)
     assert held.expression[:, JAW].tolist() == pytest.approx([0.7, 0.7, 0.7, 0.9, 0.9])
 
 
 def test_a_closure_wins_over_a_loud_mouth():
-    held = hold(motion_of([0.5, 0.6, 0.0, 0.9, 0.5, 0.6]), 2, ((2, 2),))
+    held = hold(spoken([0.5, 0.6, 0.0, 0.9, 0.5, 0.6], closures=[(2, 2)]), 2)
     assert held.expression[:, JAW].tolist() == pytest.approx([0.6, 0.6, 0, 0, 0.6, 0.6])
 
 
 def test_a_blink_survives_beside_a_loud_mouth():
-    held = hold(motion_of([0.1, 0.9, 0.8, 0.2], blink=[1.0, 0.2, 0.5, 0.0]), 2, ())
+    source = spoken([0.1, 0.9, 0.8, 0.2])
+    blinking = motion_of([0.1, 0.9, 0.8, 0.2], blink=[1.0, 0.2, 0.5, 0.0])
+    held = hold(replace(source, motion=blinking), 2)
     assert held.expression[:, BLINK_L].tolist() == pytest.approx([1.0, 1.0, 0.5, 0.5])
     assert held.expression[:, JAW].tolist() == pytest.approx([0.9, 0.9, 0.8, 0.8])
 
 
+def test_no_drawing_carries_an_open_mouth_into_silence():
+    silent = np.arange(30) >= 10
+    for holds in (2, 3):
+        source = spoken([0.5] * 30, silent)
+        held = hold(replace(source, motion=enforce(source)), holds)
+        assert report(held, silent, ()).silence_motion == 0
+        assert openings(held)[:8].min() == pytest.approx(0.5)
+
+
+def test_poses_last_as_long_as_the_list_says():
+    held = hold(spoken([0.1, 0.7, 0.2, 0.3, 0.9, 0.4]), (0, 1, 4, 99))
+    assert held.expression[:, JAW].tolist() == pytest.approx([0.1, 0.7, 0.7, 0.7, 0.9, 0.9])
+    assert held.head[:, 0].tolist() == [0, 2, 2, 2, 5, 5]
+
+
 def test_head_moves_evenly_on_threes():
-    held = hold(motion_of([0.5, 0.1, 0.1, 0.1, 0.1, 0.5]), 3, ())
+    held = hold(spoken([0.5, 0.1, 0.1, 0.1, 0.1, 0.5]), 3)
     assert held.head[:, 0].tolist() == [1, 1, 1, 4, 4, 4]
 
 
@@ -132,6 +161,16 @@ def test_report_names_the_frames_that_break_a_rule():
         (2, "silence_motion"),
         (5, "open_closure"),
     ]
+
+
+def test_what_is_overruled_is_listed_apart():
+    jaw = [0.0, 0.0, 0.3, 0.3, 0.5, 0.4, 0.5]
+    silent = np.array([True, True, True, True, False, False, False])
+    before = report(motion_of(jaw), silent, ((4, 6),))
+    found = overrule(before, (0, 5))
+    assert found.breaches == (Breach(2, "silence_motion"),)
+    assert found.overruled == (Breach(5, "open_closure"),)
+    assert (found.closure_hits, found.silence_motion) == (0, before.silence_motion)
 
 
 def test_the_way_from_speech_into_silence_is_not_motion_in_silence():

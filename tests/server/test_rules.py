@@ -12,6 +12,7 @@ from inference_server.audio_io import read_speech
 from inference_server.datatypes import ARKIT_INDEX, AudioRange, Speech
 from inference_server.motion.channels import measure, with_look
 from inference_server.motion.closures import enforce
+from inference_server.motion.lids import lids
 from inference_server.motion.report import report
 from inference_server.registry import MOTION_SOURCES, load
 from inference_server.speech import blinks, gaze, head, voice
@@ -226,23 +227,17 @@ def test_head_has_the_measured_amplitude_and_speed():
     assert resting == pytest.approx(0.65 * angles, abs=1e-9)
 
 
-def closed_runs(shut: np.ndarray) -> np.ndarray:
-    return np.flatnonzero(np.diff(np.concatenate([[0], shut >= 0.5])) == 1)
-
-
 def test_blinks_come_twenty_times_a_minute_and_not_at_once():
     spoken = np.ones(60_000, bool)
     for seed in range(5):
-        shut = blinks.lids(spoken, 0.0, Fraction(25), 15_000, seed, 1.0)
-        assert len(closed_runs(shut)) / 10 == pytest.approx(20, rel=0.2)
-        assert not shut[: int(0.3 * 25)].any()
-        assert shut.max() == 1
+        found = blinks.frames(spoken, 0.0, Fraction(25), 15_000, seed, 1.0)
+        assert len(found) / 10 == pytest.approx(20, rel=0.2)
+        assert (lids(found, Fraction(25), 15_000)[: int(0.3 * 25)] == 0).all()
 
 
 def test_blinks_gather_at_phrase_ends():
     spoken = np.arange(60_000) % 300 < 200  # a phrase of two seconds, a pause of one
-    shut = blinks.lids(spoken, 0.0, Fraction(100), 60_000, 0, 1.0)
-    tops = np.flatnonzero((shut == 1) & (np.roll(shut, 1) < 1))
+    tops = np.array(blinks.frames(spoken, 0.0, Fraction(100), 60_000, 0, 1.0))
     from_phrase_end = np.abs((tops - 200 + 150) % 300 - 150)
     by_chance = 21 / 300
     assert (from_phrase_end <= 10).mean() > 3 * by_chance

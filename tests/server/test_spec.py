@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from inference_server.datatypes import BlinkCue, GazeCue
 from inference_server.errors import SpecInvalid
-from inference_server.spec import parse_fps, parse_spec, spec_to_json
+from inference_server.spec import parse_fps, parse_params, parse_spec, spec_to_json
 
 LEAST = {"image": "/a/face.png", "audio": {"path": "/a/voice.wav"}, "fps": [24, 1], "out_dir": "/t"}
 FULL: dict[str, Any] = {
@@ -25,7 +26,15 @@ FULL: dict[str, Any] = {
     "style": "ink",
     "params": {"line_weight": 2.0, "alpha": True, "framing": "picture"},
     "seed": 7,
-    "holds": 2,
+    "holds": [0, 3, 5],
+    "lead": 2,
+    "amounts": {"lip_amount": [[0, 1.0], [24, 0.5]]},
+    "cues": [
+        {"frame": 12, "kind": "blink", "eye": "l"},
+        {"frame": 20, "kind": "gaze", "target": [10.0, -5.0]},
+        {"frame": 30, "kind": "gaze", "target": "camera"},
+    ],
+    "overruled": [4, 9],
     "channels": {"lip_open": {"0": 0.0, "11": 0.5}},
     "base_take": "/t/1",
     "out_dir": "/t/2",
@@ -48,6 +57,25 @@ def test_full_spec_survives_the_way_through_json() -> None:
     assert parse_spec(json.loads(json.dumps(spec_to_json(spec)))) == spec
 
 
+def test_what_is_laid_over_a_shot() -> None:
+    spec = parse_spec(FULL)
+    assert spec.holds == (0, 3, 5)
+    assert spec.amounts == {"lip_amount": ((0, 1.0), (24, 0.5))}
+    assert spec.cues == (BlinkCue(12, "l"), GazeCue(20, (10.0, -5.0)), GazeCue(30, "camera"))
+    assert spec.overruled == (4, 9)
+    assert parse_spec({**FULL, "cues": []}).cues == ()
+    assert parse_spec({**FULL, "cues": None}).cues is None
+    assert parse_spec({**FULL, "overruled": [9, 4, 9]}).overruled == (4, 9)
+
+
+def test_a_wrong_value_in_a_list_is_named_with_its_place() -> None:
+    with pytest.raises(SpecInvalid, match=r"cues\[1\].target is 'me'") as caught:
+        parse_spec(
+            {**FULL, "cues": [FULL["cues"][0], {"frame": 3, "kind": "gaze", "target": "me"}]}
+        )
+    assert "wander" in caught.value.hint
+
+
 def test_fields_are_those_that_the_add_on_sends() -> None:
     assert set(spec_to_json(parse_spec(FULL))) == set(FULL)
 
@@ -59,7 +87,12 @@ def test_fields_are_those_that_the_add_on_sends() -> None:
         ("size", None), ("fps", 24), ("fps", [24]), ("fps", [24, 0]), ("fps", [-24, 1]),
         ("fps", [24.0, 1]), ("fps", ["24", "1"]), ("fps", [10**9, 1]), ("n_frames", 0),
         ("n_frames", 10**12), ("n_frames", 1.5), ("holds", 4), ("holds", 0), ("holds", True),
-        ("holds", "2"), ("holds", [1]), ("seed", -1), ("seed", 2**31), ("seed", 1.0),
+        ("holds", "2"), ("holds", [1]),
+        ("holds", []), ("holds", [0, 4, 4]), ("holds", [0, 4, 2]), ("holds", [0, -1]),
+        ("holds", [0, 1.5]), ("holds", [0, 10**9]), ("lead", 3), ("lead", -1), ("lead", True),
+        ("lead", 0.5), ("lead", None), ("amounts", []), ("cues", {}), ("cues", [3]),
+        ("overruled", 4), ("overruled", [-1]), ("overruled", [True]),
+        ("seed", -1), ("seed", 2**31), ("seed", 1.0),
         ("face_index", -1), ("image", ""), ("image", "  "), ("image", 3), ("image", "a\0b"),
         ("image", "x" * 40_000), ("out_dir", []), ("renderer", "nope"), ("renderer", None),
         ("style", "photoo"), ("style", 1), ("landmarks", 5), ("base_take", False),
@@ -85,12 +118,32 @@ def test_wrong_value_is_named(field: str, value: object) -> None:
         ("params", {"line_weight": True}),
         ("params", {"alpha": 1}),
         ("params", {"framing": "all"}),
+        ("params", {"ink_colour": "red"}),
+        ("params", {"ink_colour": 0}),
         ("params", {"framing": ["crop"]}),
         ("audio", {"path": "/a.wav", "start_s": -1}),
         ("audio", {"path": "/a.wav", "start_s": math.nan}),
         ("audio", {"path": "/a.wav", "duration_s": 0}),
         ("audio", {"path": "/a.wav", "speed": 2}),
         ("audio", {"start_s": 0}),
+        ("amounts", {"nod_amount": [[0, 1.0]]}),
+        ("amounts", {"lip_amount": 1.0}),
+        ("amounts", {"lip_amount": [1.0]}),
+        ("amounts", {"lip_amount": [[0, 1.0, 2.0]]}),
+        ("amounts", {"lip_amount": [[0, 2.5]]}),
+        ("amounts", {"lip_amount": [[0, math.nan]]}),
+        ("amounts", {"lip_amount": [[4, 1.0], [3, 1.0]]}),
+        ("cues", [{"frame": 3}]),
+        ("cues", [{"frame": 3, "kind": "wink"}]),
+        ("cues", [{"kind": "blink"}]),
+        ("cues", [{"frame": -3, "kind": "blink"}]),
+        ("cues", [{"frame": 3, "kind": "blink", "eye": "left"}]),
+        ("cues", [{"frame": 3, "kind": "blink", "target": "camera"}]),
+        ("cues", [{"frame": 3, "kind": "gaze"}]),
+        ("cues", [{"frame": 3, "kind": "gaze", "target": "me"}]),
+        ("cues", [{"frame": 3, "kind": "gaze", "target": [1.0]}]),
+        ("cues", [{"frame": 3, "kind": "gaze", "target": [99.0, 0.0]}]),
+        ("cues", [{"frame": 3, "kind": "gaze", "target": [0.0, math.inf]}]),
         ("channels", {"nose": {"0": 1}}),
         ("channels", {"lip_open": {"-1": 0.5}}),
         ("channels", {"lip_open": {"01": 0.5}}),
@@ -123,6 +176,10 @@ def test_unknown_field_is_named_with_those_that_exist() -> None:
     with pytest.raises(SpecInvalid, match="'colour'") as caught:
         parse_spec({**FULL, "colour": 1})
     assert "shot_id" in caught.value.hint
+
+
+def test_equal_colours_are_equal_texts() -> None:
+    assert parse_params({"ink_colour": "#0E0E1A"}) == {"ink_colour": "#0e0e1a"}
 
 
 def test_values_outside_a_channel_are_left_to_the_pipeline() -> None:
