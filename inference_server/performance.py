@@ -14,9 +14,8 @@ import numpy as np
 
 from . import protocol
 from .datatypes import BlinkCue, Motion, Report, ShotSpec
-from .keys import acting_params, rounded
+from .keys import rounded
 from .motion import amounts, channels, closures, cues, ends, holds
-from .motion.boil import boiled
 from .motion import report as reports
 from .registry import SpokenMotion
 from .takes import Values
@@ -56,7 +55,7 @@ def perform(spec: ShotSpec, spoken: SpokenMotion, warn: Callable[[str], None]) -
     motion = rounded(channels.apply(held, edits) if edits else held)
     found = reports.report(motion, spoken.silent, spoken.closures)
     return Performance(
-        motion=boiled(motion, str(acting_params(spec.style, spec.params).get("boil"))),
+        motion=motion,
         generated=generated,
         channels=_final_channels(motion, generated, edits),
         edited={name: tuple(sorted(values)) for name, values in edits.items()},
