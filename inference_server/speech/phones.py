@@ -3,8 +3,14 @@
 The recogniser is a second pair of ears for the network: it was taught by many real voices. Its
 model is inside the package; here it is heard by our own code, which weighs all phones at every
 moment (forward and backward through the sound) where pocketsphinx keeps the best path only. That is
-three times as fast and helps the network more. Pauses are cut out before it listens. Where the
-package is missing the network hears alone.
+three times as fast and helps the network more. Pauses are cut out before it listens.
+
+Where the package is missing the network hears alone; so it does, by degrees, where the sounds are
+far from those of English: the mean log likelihood of the phones while somebody speaks tells. It is
+-13.4 to -15.4 in 61 English recordings of all qualities; in other languages -14.5 (German), -15.0
+(Japanese, Russian), -15.5 to -16.5 (Mandarin), -15.8 (French), -16.4 (Czech), -17.5 (Spanish). Of
+an English and a foreign recording the foreign one lies farther 7 times in 8; languages that overlap
+with English pass, and their phones help as well. Formant synthesis (-17 to -19) does not pass.
 """
 
 from __future__ import annotations
@@ -36,6 +42,7 @@ _MARGIN_S = 0.12  # of silence kept around speech
 _PEAK = 0.8  # of full scale, to which a passage is brought
 _QUIETEST = 0.003  # of full scale; what is below is not amplified further
 _BLUR = 1.2  # frames of 20 ms, standard deviation: phone borders are uncertain
+_ENGLISH, _FOREIGN = -15.5, -17.5  # log likelihood at which phones begin to fade, and are gone
 _LEAST = 1e-30
 
 
@@ -92,11 +99,33 @@ def _passages(speaking: npt.NDArray[np.bool_]) -> Iterator[list[tuple[int, int]]
 
 
 def _chances(passage: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """(T, V) chance of each viseme, every 10 ms from the middle of the first window on."""
+    """(T, V) chance of each viseme, every 10 ms from the middle of the first window on.
+
+    They sum to one, or to less where the sound is not English.
+    """
     model = acoustics.bundled()
     loudest = max(_QUIETEST, float(np.abs(passage).max()))
     logs = model.likelihoods(cepstra(passage * (_PEAK / loudest)))
-    return state_chances(logs, model) @ _visemes(model.names)
+    states = state_chances(logs, model)
+    return states @ _visemes(model.names) * englishness(logs, states, model)
+
+
+def englishness(
+    logs: npt.NDArray[np.float32], states: npt.NDArray[np.float64], model: Acoustics
+) -> float:
+    """How near the sounds of a passage are to those of English, 0..1.
+
+    Args:
+        logs: (T, K * 3) likelihoods.
+        states: (T, K * 3) chances.
+        model: of the K phones.
+    """
+    first = model.silence * STATES
+    talking = states[:, first : first + STATES].sum(1) < 0.5
+    if not talking.any():
+        return 1.0
+    near = float((states[talking] * logs[talking]).sum(1).mean())
+    return float(np.clip((near - _FOREIGN) / (_ENGLISH - _FOREIGN), 0, 1))
 
 
 def state_chances(logs: npt.NDArray[np.float32], model: Acoustics) -> npt.NDArray[np.float64]:

@@ -18,6 +18,12 @@ FIXTURE = Path(__file__).parents[1] / "fixtures" / "speech.wav"
 INT16 = 32_768
 
 
+@pytest.fixture
+def everything_is_english(monkeypatch):
+    """The fixture's voice is synthetic: its phones would not count."""
+    monkeypatch.setattr(phones, "englishness", lambda *_: 1.0)
+
+
 @pytest.fixture(scope="module")
 def samples() -> np.ndarray:
     samples = read_speech(AudioRange(FIXTURE, 0.0, 8.0)).samples
@@ -51,6 +57,7 @@ def test_cepstra_are_those_of_pocketsphinx(samples, tmp_path):
     assert ours[1][2:-2] == pytest.approx(theirs[4:] - theirs[:-4], abs=4e-4)
 
 
+@pytest.mark.usefixtures("everything_is_english")
 def test_phones_agree_with_those_of_pocketsphinx(samples):
     ears = decoder(beam=1e-40, pbeam=1e-40)
     listen(ears, samples)
@@ -71,6 +78,7 @@ def test_chances_of_states_sum_to_one_and_follow_the_model(samples):
     assert chances.sum(1) == pytest.approx(1)
 
 
+@pytest.mark.usefixtures("everything_is_english")
 def test_pauses_are_heard_as_nothing(samples):
     nobody = np.zeros(len(samples) // voice.STEP + 1, bool)
     assert not phones.heard(samples, nobody).any()
@@ -80,3 +88,27 @@ def test_pauses_are_heard_as_nothing(samples):
     assert sure[105:195].sum(1) == pytest.approx(1, abs=0.01)
     assert not sure[:85].any() and not sure[215:].any()
     assert sure.shape[1] == len(VISEMES)
+
+
+def test_phones_fade_where_the_sounds_are_not_those_of_english(samples):
+    model = bundled()
+    states = np.zeros((100, model.steps.shape[0]))
+    silence = model.silence * STATES
+    states[:50, silence] = 1
+    states[50:, silence - STATES] = 1
+    logs = np.full(states.shape, -30, np.float32)
+
+    def englishness(near: float) -> float:
+        logs[50:, silence - STATES] = near
+        return phones.englishness(logs, states, model)
+
+    assert englishness(-14) == 1
+    assert 0.2 < englishness(-16.5) < 0.8
+    assert englishness(-18) == 0
+    states[50:] = states[0]
+    assert englishness(-18) == 1  # nobody talks: nothing to tell by
+
+
+def test_a_robot_is_not_taken_for_an_english_voice(samples):
+    everywhere = np.ones(len(samples) // voice.STEP + 1, bool)
+    assert phones.heard(samples, everywhere).max() < 0.1
