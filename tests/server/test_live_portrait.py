@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from inference_server.errors import WeightsCorrupt, WeightsMissing
 from inference_server.models.live_portrait import (
     EYE_WIDTHS,
     LIP_WIDTHS,
@@ -22,8 +25,10 @@ from inference_server.models.live_portrait import (
     Perceptron,
     Warper,
     WarperDims,
+    released,
 )
 from inference_server.models.live_portrait.layers import coordinate_grid
+from inference_server.models.live_portrait.released import Sizes
 from inference_server.portrait.analysis import analyze
 from inference_server.renderers.live_portrait import composition, crop, keypoints, paste, smoothing
 from inference_server.renderers.live_portrait.composition import Composition, Corrections, compose
@@ -372,3 +377,94 @@ def test_paste_back_touches_nothing_outside_its_mask():
 def test_pictures_are_cut_off_to_bytes():
     floats = np.array([0.0, 0.999, 1.2, -0.1], np.float32).reshape(1, 1, 2, 2)
     assert paste.to_bytes(np.repeat(floats, 3, 1))[0, :, :, 0].ravel().tolist() == [0, 254, 255, 0]
+
+
+TINY = Sizes(
+    AppearanceDims(8, 32, 2, 8, 4, 1),
+    MotionDims(depths=(1, 1, 1, 1), widths=(8, 8, 8, 8)),
+    TINY_WARPER,
+    GeneratorDims(16, 8, 16, 1, 8),
+)
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """A folder like that of the official release, of small networks with random weights."""
+    torch.manual_seed(3)
+    networks = released.build(TINY)
+    base, small = tmp_path / "base_models", tmp_path / "retargeting_models"
+    base.mkdir()
+    small.mkdir()
+    for name, file in (
+        ("appearance", "appearance_feature_extractor.pth"),
+        ("motion", "motion_extractor.pth"),
+        ("warper", "warping_module.pth"),
+        ("generator", "spade_generator.pth"),
+    ):
+        torch.save(networks.by_name[name].state_dict(), base / file)
+    perceptrons = {
+        "retarget_shoulder": networks.stitching.state_dict(),
+        "retarget_mouth": {f"module.{k}": v for k, v in networks.lips.state_dict().items()},
+        "retarget_eye": networks.eyes.state_dict(),
+        "something else": torch.zeros(3),
+    }
+    torch.save(perceptrons, small / "stitching_retargeting_module.pth")
+    return tmp_path
+
+
+def test_a_release_is_imported_and_loaded(release, tmp_path):
+    home = tmp_path / "models"
+    paths = released.import_release(release, home, sizes=TINY)
+    assert [path.name for path in paths][-1] == "manifest.json"
+    loaded = released.load(home)
+    original = torch.load(release / "base_models" / "spade_generator.pth", weights_only=True)
+    assert torch.equal(loaded.generator.state_dict()["fc.weight"], original["fc.weight"])
+    assert len(released.digest(home)) == 64
+    assert "MIT" in (home / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("fc.bias"), "fc.bias is missing"),
+        (lambda state: state.update(more=torch.zeros(1)), "more is not known"),
+        (
+            lambda state: state.update({"fc.bias": torch.zeros(5)}),
+            r"fc.bias has the shape \(5,\), not \(16,\)",
+        ),
+    ],
+)
+def test_tensors_that_do_not_fit_are_named_and_nothing_is_written(
+    release, tmp_path, change, message
+):
+    path = release / "base_models" / "spade_generator.pth"
+    state = dict(torch.load(path, weights_only=True))
+    change(state)
+    torch.save(state, path)
+    with pytest.raises(WeightsCorrupt, match=message):
+        released.import_release(release, tmp_path / "models", sizes=TINY)
+    assert not (tmp_path / "models").exists()
+
+
+def test_files_that_are_missing_damaged_or_hold_code(release, tmp_path):
+    path = release / "base_models" / "motion_extractor.pth"
+    path.write_bytes(b"not weights")
+    with pytest.raises(WeightsCorrupt, match="cannot be read as weights"):
+        released.import_release(release, tmp_path / "models", sizes=TINY)
+    path.write_bytes(pickle.dumps(Path("/")))
+    with pytest.raises(WeightsCorrupt, match="cannot be read as weights"):
+        released.import_release(release, tmp_path / "models", sizes=TINY)
+    path.unlink()
+    with pytest.raises(WeightsMissing, match='holds no "motion_extractor.pth"'):
+        released.import_release(release, tmp_path / "models", sizes=TINY)
+
+
+def test_imported_files_are_checked_when_they_are_loaded(release, tmp_path):
+    home = tmp_path / "models"
+    with pytest.raises(WeightsMissing) as missing:
+        released.load(home)
+    assert "models import live_portrait FOLDER" in missing.value.hint
+    released.import_release(release, home, sizes=TINY)
+    (home / "lips.safetensors").write_bytes(b"damaged")
+    with pytest.raises(WeightsCorrupt, match=r"lips.safetensors.* is missing or damaged"):
+        released.load(home)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from inference_server.portrait.topology import IBUG_68, N_MESH
+
 Points = npt.NDArray[np.floating]  # (P, 2) px
 Affine = npt.NDArray[np.float64]  # (2, 3)
 
@@ -41,16 +43,21 @@ POINT_SETS = {
     68: PointSet((36, 39), (42, 45), (48, 54)),
     5: PointSet((0,), (1,), (3, 4)),
     9: PointSet((2, 3), (0, 1), (5, 6)),
-    478: PointSet((33, 159, 133, 145), (362, 386, 263, 374), (61, 291)),  # MediaPipe's mesh
 }
 
 
 def point_set(points: Points) -> tuple[Points, PointSet]:
-    """The points that count and what they are; of an unknown set with more than 101, the first 101.
+    """The points that count and what they are.
+
+    Of MediaPipe's mesh of 478 points the 68 of iBUG count: the others add the forehead, which the
+    released networks never saw inside the square's measure. Of an unknown set with more than 101
+    points the first 101 count.
 
     Raises:
         ValueError: a set of that size is not known.
     """
+    if len(points) == N_MESH:
+        points = points[list(IBUG_68)]
     known = POINT_SETS.get(len(points))
     if known is not None:
         return points, known
@@ -108,7 +115,7 @@ class Ratios:
 
 _OPENINGS = {  # two points across, two points along, of left eye, right eye, lips
     203: ((6, 18, 0, 12), (30, 42, 24, 36), (90, 102, 48, 66)),
-    478: ((159, 145, 33, 133), (386, 374, 362, 263), (13, 14, 61, 291)),
+    N_MESH: ((159, 145, 33, 133), (386, 374, 362, 263), (13, 14, 61, 291)),
 }
 
 
