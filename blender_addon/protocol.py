@@ -120,6 +120,7 @@ class Param:
 COLOUR = re.compile("#[0-9a-f]{6}")  # lower case, so that equal colours are equal texts
 _LINES, _DRAWN = ("ink", "pencil"), ("ink", "pencil", "cartoon")
 _PAINTED, _PAINTERS = ("oil", "watercolour"), ("cartoon", "oil", "watercolour")
+_REDRAWN = (*_LINES, *_PAINTERS)
 
 
 # fmt: off
@@ -149,6 +150,10 @@ PARAMS = (
     Param("paper_colour", "Paper Colour", "#fbf9f4", styles=(*_LINES, "watercolour"),
           is_colour=True, description="colour of the sheet"),
     Param("tooth_show", "Teeth", 1.0, 0.0, 2.0, description="how much of the teeth shows; 0: none"),
+    Param("style_image", "Style Image", "", styles=_PAINTERS, is_path=True,
+          description="picture that lends its palette and its strokes"),
+    Param("boil", "Boil", "off", choices=("off", "ones", "twos", "threes"), styles=_REDRAWN,
+          description="the drawing wobbles as if made anew, as often as that"),
     Param("tongue", "Tongue", 1.0, 0.0, 2.0, description="how much of the tongue shows; 0: none"),
     Param("mouth_dark", "Mouth Shade", 1.0, 0.0, 2.0, description="how dark it is in the mouth"),
     Param("framing", "Framing", "crop", choices=("crop", "picture"), description="face or all"),

@@ -9,14 +9,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .cache import digest
-from .checkpoints import bundled_weights
+from .checkpoints import bundled_weights, sha256_of
 from .datatypes import Look, Motion
+from .errors import ImageUnreadable
+from .protocol import PARAMS
 from .registry import Renderer, Style
 
 KEY_VERSION = 1  # change it when what goes into a key changes
@@ -24,11 +27,10 @@ STEPS_PER_UNIT = 10_000  # motion is rounded to 1e-4
 SOURCE_PARAMS = (  # what a motion source is told
     "lip_amount", "head_amount", "eye_amount", "nod_amount", "still", "mouth", "voice_style",
 )  # fmt: skip
-RENDERER_PARAMS = ("tooth_show", "tongue", "mouth_dark")  # these count in any style
+MOTION_PARAMS = (*SOURCE_PARAMS, "settle", "breathing")  # already in the motion
+RENDERER_PARAMS = ("tooth_show", "tongue", "mouth_dark", "glasses", "layers")  # these count in any style
 _BLOCK = 1000  # frames at a time, so that memory does not grow with length
 _DRAWING_WEIGHTS = ("face_template",)  # what the speech weights do is in the motion
-MOTION_PARAMS = (*SOURCE_PARAMS, "settle")  # already in the motion
-_PLAIN_STYLE = "photo"  # has no strokes: no other param of the look changes it
 
 
 def rounded(motion: Motion) -> Motion:
@@ -42,14 +44,32 @@ def rounded(motion: Motion) -> Motion:
     )
 
 
+def acting_params(style: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings that a style uses; a file counts by what is in it.
+
+    Raises:
+        ImageUnreadable: a file cannot be read.
+    """
+    acting = {}
+    for param in PARAMS:
+        if style in param.styles and param.name in params:
+            value = params[param.name]
+            acting[param.name] = _content(str(value)) if param.is_path and value else value
+    return acting
+
+
+def _content(path: str) -> str:
+    try:
+        return sha256_of(Path(path))
+    except OSError as failure:
+        text = f'Cannot read "{path}": {failure.strerror}.'
+        raise ImageUnreadable(text, "Choose another picture, or none.") from failure
+
+
 def look_key(face_crop_key: str, renderer: Renderer, style: Style, look: Look) -> str:
     """Digest of everything but the motion."""
-    plain = look.style == _PLAIN_STYLE
-    params = {
-        name: value
-        for name, value in look.params.items()
-        if name not in MOTION_PARAMS and (name in RENDERER_PARAMS or not plain)
-    }
+    params = dict(acting_params(look.style, look.params))
+    params |= {name: look.params[name] for name in RENDERER_PARAMS if name in look.params}
     weights = bundled_weights()
     return digest(
         KEY_VERSION,

@@ -14,9 +14,10 @@ import numpy as np
 
 from . import protocol
 from .datatypes import BlinkCue, Motion, Report, ShotSpec
-from .keys import rounded
+from .keys import acting_params, rounded
 from .motion import amounts, channels, closures, cues, ends, holds
 from .motion import report as reports
+from .motion.boil import boiled
 from .registry import SpokenMotion
 from .takes import Values
 
@@ -55,7 +56,7 @@ def perform(spec: ShotSpec, spoken: SpokenMotion, warn: Callable[[str], None]) -
     motion = rounded(channels.apply(held, edits) if edits else held)
     found = reports.report(motion, spoken.silent, spoken.closures)
     return Performance(
-        motion=motion,
+        motion=boiled(motion, str(acting_params(spec.style, spec.params).get("boil"))),
         generated=generated,
         channels=_final_channels(motion, generated, edits),
         edited={name: tuple(sorted(values)) for name, values in edits.items()},

@@ -94,10 +94,13 @@ class Style(Protocol):
     reach: int  # px of a 512 px crop: how far around a pixel `plate` looks
     shaded: bool  # shade may change as the head turns; not so where light is but paper
     regional: bool  # the grain tells the figure from what is behind it
-    shaded: bool  # has half-tones: light that changes is seen in it
 
     def tuning(
-        self, image: npt.NDArray[np.uint8], scale: float, who: Sitter | None = None
+        self,
+        image: npt.NDArray[np.uint8],
+        scale: float,
+        who: Sitter | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> Mapping[str, Any]:
         """What `plate` must know about the whole (H, W, 3) uint8 RGB picture."""
         ...

@@ -54,6 +54,7 @@ def painted(
     flow: tuple[Field, Field],
     detail: float,
     size: float,
+    length: float,
     fineness: float,
     seed: int,
 ) -> Paint:
@@ -64,6 +65,7 @@ def painted(
         flow: (H, W) x and y of the unit tangents.
         detail: px per px of a 512 px crop.
         size: of the strokes; 1 as in BRUSHES.
+        length: of the strokes, over that.
         fineness: 1; more puts small strokes in more places.
         seed: of the places and bristles.
     """
@@ -83,9 +85,9 @@ def painted(
         at = contrast[middles[:, 1].astype(int), middles[:, 0].astype(int)]
         wanted = at >= brush.detail / fineness
         middles, lots = middles[wanted], lots[wanted]
-        length = min(brush.length * scale, MOST_REACH * detail)
+        reach = min(brush.length * scale * length, MOST_REACH * detail)
         _paint(
-            picture, *flow, middles, lots, np.float32(brush.radius * scale), np.float32(length),
+            picture, *flow, middles, lots, np.float32(brush.radius * scale), np.float32(reach),
             first, canvas,
         )  # fmt: skip
         first += len(middles)

@@ -16,7 +16,7 @@ import numpy as np
 
 from inference_server.datatypes import Sitter
 
-from . import contours, palettes, strokes, tones
+from . import contours, palettes, reference, strokes, tones
 from .contours import Lines, Nib
 from .kuwahara import kuwahara
 from .line_filters import Field, Image, blur, flow, resized
@@ -38,9 +38,15 @@ class Cartoon:
     version = "2"
     reach = 12  # the filter needs no more; outlines agree but for their faintest ends
     shaded = False
-    regional, shaded = False, False
+    regional = False
 
-    def tuning(self, image: Image, scale: float, who: Sitter | None = None) -> Mapping[str, Any]:
+    def tuning(
+        self,
+        image: Image,
+        scale: float,
+        who: Sitter | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Mapping[str, Any]:
         """See contours.measured; `colours`: those of the picture, see palettes.counted."""
         measured, _ = contours.measured(image, scale, None if who is None else who.box)
         factor = 1 / scale  # measured at 512 px
@@ -49,7 +55,10 @@ class Cartoon:
             picture.shape[:2], tones.scaled_box(image, factor, None if who is None else who.box)
         )
         _, smooth = _flat(picture, 1.0, 1.0)
-        return {**measured, "colours": palettes.counted(smooth, inside)}
+        colours = palettes.counted(smooth, inside)
+        lent = reference.chosen(params)
+        moved = None if lent is None else reference.moves(colours, lent)
+        return {**measured, "colours": colours, "moves": moved}
 
     def grain(
         self, image: Image, scale: float, seed: int, params: Mapping[str, Any],
@@ -71,13 +80,15 @@ class Cartoon:
         size = round(number(params, "palette_size"))
         if "colours" not in params:
             params = {**params, **self.tuning(image, scale)}
-        palette = palettes.reduced(params["colours"], size)
         factor = tones.factor(scale, contours.MOST_DETAIL)
         detail = scale * factor
         picture = tones.analysed(image, factor)
         shapes, smooth = _flat(picture, detail, amount)
+        palette, seen = palettes.reduced(params["colours"], size), None
+        if params.get("moves") is not None:
+            seen = reference.moved(palette, params["moves"])
         canvas = (max(len(picture), len(image)), max(picture.shape[1], image.shape[1]))
-        flat = palettes.nearest(resized(smooth, canvas, cv2.INTER_CUBIC), palette)
+        flat = palettes.nearest(resized(smooth, canvas, cv2.INTER_CUBIC), palette, seen)
 
         full = float(params["full_line"]) / amount**0.5
         # half of the picture: outlines of shapes, and of lids and lips that are no shapes

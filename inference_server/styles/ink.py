@@ -40,9 +40,15 @@ class Ink:
     version = "2"
     reach = contours.REACH
     shaded = False
-    regional, shaded = True, False
+    regional = True
 
-    def tuning(self, image: Image, scale: float, who: Sitter | None = None) -> Mapping[str, Any]:
+    def tuning(
+        self,
+        image: Image,
+        scale: float,
+        who: Sitter | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Mapping[str, Any]:
         """What counts as black and as a line in this picture, measured on the face.
 
         Returns:

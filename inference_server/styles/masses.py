@@ -109,7 +109,10 @@ def _kept(patch: npt.NDArray[np.bool_], depth: Field, least: float) -> Field:
 
 
 def specks(cover: Field, scale: float) -> npt.NDArray[np.bool_]:
-    """(H, W) dots of `cover` 0..1 that touch nothing, and their rims; `scale` is px per px of a 512 px crop."""
+    """(H, W) dots of `cover` 0..1 that touch nothing, and their rims.
+
+    `scale` is px per px of a 512 px crop.
+    """
     inked = (cover > _SPECK_INK).view(np.uint8)
     _, labels, sizes, _ = cv2.connectedComponentsWithStats(inked, connectivity=8)
     speck = sizes[:, cv2.CC_STAT_AREA] < _SPECK_AREA * scale**2

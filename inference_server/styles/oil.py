@@ -15,9 +15,10 @@ import numpy as np
 
 from inference_server.datatypes import Sitter
 
-from . import brushwork, paper, tones
+from . import brushwork, paper, reference, tones
 from .kuwahara import kuwahara
 from .line_filters import Field, Image, blur, flow, resized
+from .reference import Brush
 from .settings import number
 
 _MOST_DETAIL = 2.0  # analysis works at no more px than this per px of a 512 px crop
@@ -35,11 +36,17 @@ class Oil:
     version = "2"
     reach = 20
     shaded = True
-    regional, shaded = False, True
+    regional = False
 
-    def tuning(self, image: Image, scale: float, who: Sitter | None = None) -> Mapping[str, Any]:
-        """Nothing to measure: everything is in the grain."""
-        return {}
+    def tuning(
+        self,
+        image: Image,
+        scale: float,
+        who: Sitter | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Mapping[str, Any]:
+        """What a reference picture lends: brush, moves of colours; see reference.py."""
+        return reference.lent(image, scale, params)
 
     def grain(
         self, image: Image, scale: float, seed: int, params: Mapping[str, Any],
@@ -48,6 +55,7 @@ class Oil:
         """Way to the middle of the stroke (x, y) in units of MOST_REACH, and light on the paint."""
         size, fineness = number(params, "stroke_size"), number(params, "detail")
         weave = number(params, "paper")
+        brush = params.get("brush", Brush())
         factor = tones.factor(scale, _MOST_DETAIL)
         fine = 2.0 if scale * factor <= 1 else 1.0  # drawn large, for smooth edges of strokes
         detail = scale * factor * fine
@@ -55,9 +63,11 @@ class Oil:
         picture = cv2.GaussianBlur(picture, (0, 0), 1.2 * detail)
         grey = tones.mixed(picture, tones.LINE_WEIGHTS)
         tx, ty, _ = flow(2.2 * detail, 9 * detail, 0.4, grey)
-        paint = brushwork.painted(picture, (tx, ty), detail, size, fineness, seed)
+        paint = brushwork.painted(
+            picture, (tx, ty), detail, size * brush.size, brush.length, fineness, seed
+        )
         light = brushwork.relief(paint, detail)
-        shade = _RELIEF * light + _TINT * paint.tint
+        shade = brush.contrast * (_RELIEF * light + _TINT * paint.tint)
         shade += np.float32(_WEAVE * weave) * _canvas(shade.shape, detail)
         unit = np.float32(1 / (brushwork.MOST_REACH * detail))
         fields = (paint.dx * unit, paint.dy * unit, shade)
@@ -81,6 +91,8 @@ class Oil:
         factor = tones.factor(scale, _MOST_DETAIL)
         detail = scale * factor
         picture = tones.analysed(image, factor)
+        if params.get("moves") is not None:
+            picture = reference.recoloured(picture, params["moves"])
         grey = blur(tones.mixed(picture, tones.LINE_WEIGHTS), 0.6 * detail)
         tx, ty, anisotropy = flow(_TENSOR_SIGMA * detail, _WIDE_SIGMA * detail, _WIDE_SHARE, grey)
         radius = _RADIUS * detail * size**0.7 / fineness**0.7

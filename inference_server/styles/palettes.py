@@ -27,13 +27,13 @@ _BLEND = 0.08  # 1 / Lab units^2: how sharply one colour gives way to the next
 
 def counted(picture: Field, inside: npt.NDArray[np.bool_]) -> Palette:
     """The colours of a smooth (H, W, 3) picture 0..1; what lies `inside` the face counts more."""
-    lab = _lab(picture).reshape(-1, 3)
-    cells = np.round(lab / np.float32(_CELL)).astype(np.int64) + 64
+    colours_of = lab(picture).reshape(-1, 3)
+    cells = np.round(colours_of / np.float32(_CELL)).astype(np.int64) + 64
     keys = (cells[:, 0] << 16) + (cells[:, 1] << 8) + cells[:, 2]
     _, which = np.unique(keys, return_inverse=True)
     say = np.where(inside.ravel(), _FACE_SAY, 1.0)
     mass = np.bincount(which, weights=say)
-    sums = [np.bincount(which, weights=say * lab[:, c]) / mass for c in range(3)]
+    sums = [np.bincount(which, weights=say * colours_of[:, c]) / mass for c in range(3)]
     order = np.argsort(-mass, kind="stable")[: 6 * _MOST]
     colours = np.stack([*sums, mass / mass.sum()], axis=1)[order]
     return _merged(colours.astype(np.float64), _MOST).astype(np.float32)
@@ -75,20 +75,36 @@ def _merged(colours, size):  # type: ignore[no-untyped-def]
     return left[:n].copy()
 
 
-def nearest(picture: Field, palette: Palette) -> Field:
-    """An (H, W, 3) picture 0..1 in the colours of a palette, with narrow soft borders."""
-    flat = _chosen(_lab(picture), palette, np.float32(_BLEND))
+def nearest(picture: Field, palette: Palette, seen: Palette | None = None) -> Field:
+    """An (H, W, 3) picture 0..1 in the colours of a palette, with narrow soft borders.
+
+    `seen` are other colours that are shown in place of those of the palette, in its order.
+    """
+    shown = palette if seen is None else seen
+    flat = _chosen(lab(picture), palette, shown, np.float32(_BLEND))
     flat[..., 1:] *= np.float32(_CHROMA / _HUE)
     return np.asarray(np.clip(cv2.cvtColor(flat, cv2.COLOR_LAB2RGB), 0, 1), np.float32)
 
 
-def _lab(picture: Field) -> Field:
-    lab = cv2.cvtColor(np.clip(picture, 0, 1), cv2.COLOR_RGB2LAB)
-    return np.asarray(lab * np.array((1, _HUE, _HUE), np.float32), np.float32)
+def lab(picture: Field) -> Field:
+    """CIELAB of an (H, W, 3) picture 0..1, its hues apart."""
+    plain = cv2.cvtColor(np.clip(picture, 0, 1), cv2.COLOR_RGB2LAB)
+    return np.asarray(plain * np.array((1, _HUE, _HUE), np.float32), np.float32)
+
+
+def rgb(colours: Field) -> Field:
+    """The picture 0..1 of `lab`."""
+    plain = (colours / np.array((1, _HUE, _HUE), np.float32)).astype(np.float32)
+    return np.asarray(np.clip(cv2.cvtColor(plain, cv2.COLOR_LAB2RGB), 0, 1), np.float32)
+
+
+def merged(colours: Palette, size: int) -> Palette:
+    """`size` colours that stand for all."""
+    return np.asarray(_merged(colours.astype(np.float64), size), np.float32)
 
 
 @nb.njit(cache=True, nogil=True)
-def _chosen(lab, palette, blend):  # type: ignore[no-untyped-def]
+def _chosen(lab, palette, shown, blend):  # type: ignore[no-untyped-def]
     height, width, _ = lab.shape
     n = len(palette)
     out = np.empty_like(lab)
@@ -110,8 +126,8 @@ def _chosen(lab, palette, blend):  # type: ignore[no-untyped-def]
                 if behind < 6:
                     say = np.exp(-behind)
                     mass += say
-                    red += say * palette[k, 0]
-                    green += say * palette[k, 1]
-                    blue += say * palette[k, 2]
+                    red += say * shown[k, 0]
+                    green += say * shown[k, 1]
+                    blue += say * shown[k, 2]
             out[y, x, 0], out[y, x, 1], out[y, x, 2] = red / mass, green / mass, blue / mass
     return out

@@ -44,9 +44,15 @@ class Pencil:
     version = "2"
     reach = contours.REACH
     shaded = False
-    regional, shaded = True, False
+    regional = True
 
-    def tuning(self, image: Image, scale: float, who: Sitter | None = None) -> Mapping[str, Any]:
+    def tuning(
+        self,
+        image: Image,
+        scale: float,
+        who: Sitter | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Mapping[str, Any]:
         """See contours.measured."""
         measured, _ = contours.measured(image, scale, None if who is None else who.box)
         return measured

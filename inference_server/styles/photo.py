@@ -17,13 +17,14 @@ class Photo:
     version = "1"
     reach = 0
     shaded = True
-    regional, shaded = False, True
+    regional = False
 
     def tuning(
         self,
         image: Image,
         scale: float,
         who: Sitter | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> Mapping[str, Any]:
         """Nothing to measure."""
         return {}

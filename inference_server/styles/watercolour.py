@@ -17,17 +17,17 @@ import numpy as np
 
 from inference_server.datatypes import Sitter
 
-from . import contours, paper, tones
+from . import contours, paper, reference, tones
 from .kuwahara import kuwahara
 from .line_filters import Field, Image, blur, flow, resized, shrunk_half, smoothstep
-from .settings import number
+from .reference import Brush
+from .settings import colour, number
 
 _MOST_DETAIL = 2.0  # analysis works at no more px than this per px of a 512 px crop
 _TENSOR_SIGMA, _WIDE_SIGMA, _WIDE_SHARE = 2.2, 7.0, 0.2  # of the flow
 _RADIUS = 5.6  # of the Kuwahara filter
 _BLEED = 4.0  # how far colour runs beyond tone
 _WOBBLE = 1.3  # how far the hand is off
-_PAPER = (0.995, 0.988, 0.968)  # RGB
 _WHITE, _GAMMA = 1.22, 0.86  # tone, of lit skin, left as bare paper; paler darks
 _CHROMA = 1.25
 _WASHES, _WASH_EDGE = 5.5, 0.9  # steps of tone, and how far tone gathers on them, 0..1
@@ -42,12 +42,18 @@ class Watercolour:
     version = "2"
     reach = 22
     shaded = True
-    regional, shaded = False, True
+    regional = False
 
-    def tuning(self, image: Image, scale: float, who: Sitter | None = None) -> Mapping[str, Any]:
+    def tuning(
+        self,
+        image: Image,
+        scale: float,
+        who: Sitter | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Mapping[str, Any]:
         """See contours.measured."""
         measured, _ = contours.measured(image, scale, None if who is None else who.box)
-        return measured
+        return {**measured, **reference.lent(image, scale, params)}
 
     def grain(
         self, image: Image, scale: float, seed: int, params: Mapping[str, Any],
@@ -84,6 +90,10 @@ class Watercolour:
         factor = tones.factor(scale, _MOST_DETAIL)
         detail = scale * factor
         picture = tones.analysed(image, factor)
+        if params.get("moves") is not None:
+            picture = reference.recoloured(picture, params["moves"])
+        brush = params.get("brush", Brush())
+        size *= brush.size
         one, two, tooth = paper.decoded(grain, picture.shape)
         picture = _shaken(picture, one, two, _WOBBLE * detail * size)
         grey = blur(tones.mixed(picture, tones.LINE_WEIGHTS), 0.6 * detail)
@@ -92,10 +102,11 @@ class Watercolour:
         washes = kuwahara(picture, tx, ty, anisotropy, _RADIUS * soft)
         white = min(_WHITE * params["tone_skin"], 0.97)
         washes = _thinned(_bled(washes, _BLEED * soft), white)
-        density = _rims(washes, detail, two)
+        density = np.float32(brush.contrast) * _rims(washes, detail, two)
         density += np.float32(_CLOUDS) * 3 * one
         density += np.float32(_GRANULES * rough) * 4 * tooth
-        painted = _on_paper(washes, density, tooth * np.float32(rough))
+        sheet = colour(params, "paper_colour") / 255
+        painted = _on_paper(washes, density, tooth * np.float32(rough), sheet)
         painted = resized(painted, image.shape, cv2.INTER_AREA if factor > 1 else cv2.INTER_CUBIC)
         return (np.clip(painted, 0, 1) * 255 + np.float32(0.5)).astype(np.uint8)
 
@@ -150,8 +161,8 @@ def _rims(washes: Field, detail: float, cloud: Field) -> Field:
     return np.float32(_RIM) * rim * (1 + cloud)
 
 
-def _on_paper(washes: Field, density: Field, tooth: Field) -> Field:
+def _on_paper(washes: Field, density: Field, tooth: Field, white: Field) -> Field:
     """Pigment of the given extra density on paper: C - (C - C^2) d, Bousseau's equation 1."""
     darker = washes - (washes - washes * washes) * density[..., None]
-    sheet = np.array(_PAPER, np.float32) * (1 + np.float32(0.035) * tooth[..., None])
+    sheet = white * (1 + np.float32(0.035) * tooth[..., None])
     return np.asarray(darker * sheet, np.float32)

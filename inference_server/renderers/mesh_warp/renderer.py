@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_server.datatypes import ARKIT_INDEX, FaceCrop, Look, Motion, Portrait
+from inference_server.motion.boil import drawing_of
 from inference_server.portrait import face_mesh
 from inference_server.portrait.face_mesh import Fit
 from inference_server.portrait.topology import (
@@ -37,7 +38,7 @@ from .plates import Plates, Stage, closed_mouth, figure_plates, layers, stage
 from .polygons import box_around
 from .pose import Pose, PoseLimits, pose_of
 from .raster import Map, backward_map, compose
-from .restyle import Medium, Patch
+from .restyle import Drawn, Medium, Patch
 from .rig import Rig
 
 Array = npt.NDArray[np.float64]
@@ -58,7 +59,7 @@ class Prepared:
     """Everything about one portrait and look that does not depend on motion."""
 
     scene: Stage
-    frame: Image  # (H, W, 4) the whole frame at rest
+    frames: tuple[Image, ...]  # (H, W, 4) the whole frame at rest, of each drawing
     fit: Fit
     limits: PoseLimits
     rig: Rig
@@ -66,8 +67,7 @@ class Prepared:
     eyes: tuple[Eye, Eye]  # the person's right, left
     mouth: Mouth
     photo: Plates
-    drawn: Plates | None
-    medium: Medium | None
+    drawn: tuple[Drawn, ...]  # in the medium, as often as it boils; none: a photo
     step: int  # px per sample of the backward map
 
 
@@ -81,6 +81,7 @@ class Shape:
     jaw: Jaw
     coarse: Array  # (n, 3) px of the square
     refined: Array  # (m, 3)
+    drawing: int  # which of the drawings, when they boil
 
 
 class MeshWarp:
@@ -100,18 +101,16 @@ class MeshWarp:
         side = max(scene.shape)
         figure = closed_mouth(scene, face_rig.mouth.gap * fit.scale)
         cut_out, clean = layers(scene, figure, fit)
-        medium = restyle.medium(scene, figure, look)
-        drawn, frame = None, scene.frame
-        if medium is not None:
-            drawn, frame = restyle.styled_plates(
-                scene, figure, clean, medium, opaque=not look.alpha
-            )
+        drawn: tuple[Drawn, ...] = ()
+        if look.style != "photo":
+            drawn = restyle.drawings(scene, figure, clean, look, opaque=not look.alpha)
         # drawn frames need the photo only as a model for what is drawn anew
-        opaque = not look.alpha or medium is not None
+        opaque = not look.alpha or bool(drawn)
         photo = figure_plates(scene, cut_out, clean, opaque, still=scene.image)
+        frames = [one.frame for one in drawn] or [scene.frame]
         return Prepared(
             scene=scene,
-            frame=_frame_at_rest(frame, scene, opaque=not look.alpha),
+            frames=tuple(_frame_at_rest(frame, scene, not look.alpha) for frame in frames),
             fit=fit,
             limits=PoseLimits.of(fit),
             rig=face_rig,
@@ -131,7 +130,6 @@ class MeshWarp:
             ),  # fmt: skip
             photo=photo,
             drawn=drawn,
-            medium=medium,
             step=2 if side > _FINE_SIDE else 1,
         )
 
@@ -208,6 +206,7 @@ def shape_of(prepared: Prepared, motion: Motion, frame: int) -> Shape:
         ),
         coarse=coarse,
         refined=refined,
+        drawing=drawing_of(motion, frame),
     )
 
 
@@ -244,23 +243,25 @@ def draw(prepared: Prepared, shape: Shape) -> Image:
         shape.refined, head.uv, head.triangles, (height, width), step=prepared.step
     )
     canvas = np.empty((height, width, 4), np.uint8)
-    plates = prepared.drawn or prepared.photo
+    drawn = prepared.drawn[shape.drawing % len(prepared.drawn)] if prepared.drawn else None
+    plates = drawn.plates if drawn else prepared.photo
     _compose(coarse, plates, canvas, (0, 0))
     fine = list(_fine_maps(prepared, shape))
     for part in fine:
         x, y = part.corner
         view = canvas[y : y + part.x.shape[0], x : x + part.x.shape[1]]
         _compose(part, plates, view, part.corner)
-    if prepared.medium is None:
+    if drawn is None:
         _paint_features(prepared, shape, canvas, (0, 0))
     else:
+        canvas[..., :3] = drawn.medium.develop(canvas[..., :3])
         for patch in _patches(prepared, shape):
-            _redraw(prepared, shape, canvas, patch, [coarse, *fine])
-    if canvas.shape[:2] == prepared.frame.shape[:2]:
-        canvas[..., :3] = prepared.medium.develop(canvas[..., :3])
+            _redraw(prepared, shape, canvas, patch, [coarse, *fine], drawn.medium)
+    frame = prepared.frames[shape.drawing % len(prepared.frames)]
+    if canvas.shape[:2] == frame.shape[:2]:
         return canvas
     x, y = prepared.scene.corner
-    whole = prepared.frame.copy()
+    whole = frame.copy()
     whole[y : y + height, x : x + width] = canvas
     return whole
 
@@ -288,21 +289,22 @@ def _compose(seen: Map, plates: Plates, out: Image, corner: tuple[int, int]) -> 
     )  # fmt: skip
 
 
-def _redraw(prepared: Prepared, shape: Shape, canvas: Image, patch: Patch, maps: list[Map]) -> None:
+def _redraw(
+    prepared: Prepared, shape: Shape, canvas: Image, patch: Patch, maps: list[Map], medium: Medium
+) -> None:
     """Draw a place anew in the prepared medium, from a photo of it, in place."""
-    assert prepared.medium is not None
-    reach = 2 * patch.margin + prepared.medium.reach
+    reach = 2 * patch.margin + medium.reach
     x0, y0, x1, y1 = box_around(patch.outline, reach, canvas.shape)
     if x1 - x0 < 8 or y1 - y0 < 8:
         return
     photo = _seen(maps, prepared.photo, (x0, y0, x1, y1))
     _paint_features(prepared, shape, photo, (x0, y0))
     grain = None
-    if prepared.medium.ground is not None:
-        seen, rim = _seen(maps, prepared.medium.ground, (x0, y0, x1, y1)), prepared.head.mouth_rim
+    if medium.ground is not None:
+        seen, rim = _seen(maps, medium.ground, (x0, y0, x1, y1)), prepared.head.mouth_rim
         lips, rest = shape.refined[rim, :2], prepared.head.uv[rim]
-        grain = restyle.grain_under(prepared.medium, seen, (x0, y0), lips, rest)
-    restyle.blend(canvas, photo, grain, (x0, y0), patch, prepared.medium)
+        grain = restyle.grain_under(medium, seen, (x0, y0), lips, rest)
+    restyle.blend(canvas, photo, grain, (x0, y0), patch, medium)
 
 
 def _seen(maps: list[Map], plates: Plates, box: tuple[int, int, int, int]) -> Image:

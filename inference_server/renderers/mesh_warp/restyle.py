@@ -12,12 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_server.datatypes import Look, Sitter
+from inference_server.motion.boil import DRAWINGS
 from inference_server.registry import STYLES, Style, load
 
 from .plates import Plates, Stage, figure_plates
 from .polygons import box_around, coverage
 
 Image = npt.NDArray[np.uint8]
+
+_NEXT_SEED = 1_000_003  # from one drawing to the next
+_SHAKE = 0.45  # px of a 512 px crop: how far a hand is off from drawing to drawing
+_WAVES = (
+    (93.0, 61.0),
+    (-57.0, 83.0),
+    (71.0, -101.0),
+)  # px of a 512 px crop, per turn along x and y
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,18 +47,32 @@ class Medium:
         """How far around a pixel the style looks, px."""
         return self.style.reach * self.scale
 
-    def plate(self, image: Image, grain: Image | None) -> Image:
-        """The plate of an (h, w, 3) picture, or of part of it, on its part of the grain."""
+    def plate(self, image: Image, grain: Image | None, corner: tuple[int, int]) -> Image:
+        """The plate of part of a picture (h, w, 3), on its part of the grain.
+
+        `corner` is x, y of that part in the square.
+        """
         params = self.params if grain is None else {**self.params, "grain": grain}
+        if params.get("boil", "off") != "off":
+            image = _shaken(image, corner, self.scale, self.seed)
         return self.style.plate(np.ascontiguousarray(image), self.scale, self.seed, params)
 
     def develop(self, plate: Image) -> Image:
         """What is seen of a plate (h, w, 3)."""
         return self.style.develop(np.ascontiguousarray(plate), self.scale, self.params)
 
-    def redraw(self, image: Image, grain: Image | None) -> Image:
-        """An (h, w, 3) picture, or part of it, drawn."""
-        return self.develop(self.plate(image, grain))
+    def redraw(self, image: Image, grain: Image | None, corner: tuple[int, int]) -> Image:
+        """Part of a picture, drawn; see `plate`."""
+        return self.develop(self.plate(image, grain, corner))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """A portrait in a medium."""
+
+    medium: Medium
+    plates: Plates
+    frame: Image  # (H, W, 3) the whole frame at rest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,28 +84,62 @@ class Patch:
     amount: float  # 0..1
 
 
-def medium(scene: Stage, figure: Image, look: Look) -> Medium | None:
-    """The medium that a look asks for; None when the picture stays as it is.
+def drawings(
+    scene: Stage, figure: Image, clean: Image, look: Look, opaque: bool
+) -> tuple[Drawn, ...]:
+    """The portrait in the medium that a look asks for, as often as it is drawn when it boils.
 
-    `figure` is the scene's wide picture without what the mouth shows.
+    `figure` is the scene's wide picture without what the mouth shows, `clean` the square (h, w, 3)
+    without the figure.
     """
-    if look.style == "photo":
-        return None
     style: Style = load(STYLES, look.style)
     scale = look.size / 512
-    params = {**look.params, **style.tuning(scene.frame, scale, _sitter(scene, scene.frame))}
+    who = _sitter(scene, scene.frame)
+    params = {**look.params, **style.tuning(scene.frame, scale, who, look.params)}
+    count = 1 if params.get("boil", "off") == "off" else DRAWINGS
+    made = []
+    for k in range(count):
+        medium = _medium(scene, figure, style, look.seed + _NEXT_SEED * k, params, scale)
+        made.append(_drawn(scene, figure, clean, medium, opaque))
+    return tuple(made)
+
+
+def _medium(
+    scene: Stage, figure: Image, style: Style, seed: int, params: Mapping[str, Any], scale: float
+) -> Medium:
     whole = _whole(scene, figure)
     who = _sitter(scene, whole)
-    grain = style.grain(whole, scale, look.seed, params, who)
-    behind = grain
+    grain = style.grain(whole, scale, seed, params, who)
+    behind, around, ground = grain, None, None
     if style.regional and who.matte is not None:
         nobody = dataclasses.replace(who, matte=np.zeros_like(who.matte))
-        behind = style.grain(whole, scale, look.seed, params, nobody)
-    around, ground = None, None
+        behind = style.grain(whole, scale, seed, params, nobody)
     if grain is not None:
         around = _around(scene, grain)
         ground = figure_plates(scene, around, _inside(scene, around), opaque=True, crisp=True)
-    return Medium(style, scale, look.seed, params, grain, behind, around, ground)
+    return Medium(style, scale, seed, params, grain, behind, around, ground)
+
+
+def _shaken(image: Image, corner: tuple[int, int], scale: float, seed: int) -> Image:
+    """Part of a picture as an unsteady hand repeats it; `corner` is its x, y in the square."""
+    height, width = image.shape[:2]
+    x, y = (
+        np.arange(n, dtype=np.float32) + c for n, c in zip((width, height), corner, strict=True)
+    )
+    turns = np.random.default_rng(seed).random((2, len(_WAVES)))
+    off = []
+    for start in turns:
+        angles = [
+            (x / np.float32(u * scale))[None] + (y / np.float32(v * scale))[:, None] + s
+            for (u, v), s in zip(_WAVES, start, strict=True)
+        ]
+        off.append(sum(np.sin(2 * np.pi * angle) for angle in angles) * _SHAKE * scale)
+    grid_x, grid_y = np.meshgrid(np.arange(width), np.arange(height))
+    source_x, source_y = grid_x + off[0], grid_y + off[1]
+    return cv2.remap(
+        np.ascontiguousarray(image), source_x.astype(np.float32), source_y.astype(np.float32),
+        cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
 
 
 def _sitter(scene: Stage, picture: Image) -> Sitter:
@@ -125,22 +182,20 @@ def _around(scene: Stage, whole: Image) -> Image:
     return np.ascontiguousarray(bordered[y0 : y0 + height, x0 : x0 + width])
 
 
-def styled_plates(
-    scene: Stage, figure: Image, clean: Image, drawing: Medium, opaque: bool
-) -> tuple[Plates, Image]:
-    """The plates in a medium, and the whole frame at rest in it, (H, W, 3).
-
-    `figure` is the scene's wide picture without what the mouth shows, `clean` the square (h, w, 3)
-    without the figure.
-    """
-    whole = drawing.plate(_whole(scene, figure), drawing.grain)
+def _drawn(scene: Stage, figure: Image, clean: Image, medium: Medium, opaque: bool) -> Drawn:
+    whole = _whole(scene, figure)
+    corner = (-scene.pad, -scene.pad)
+    if whole.shape[:2] == scene.frame.shape[:2]:
+        corner = (-scene.corner[0], -scene.corner[1])
+    plate = medium.plate(whole, medium.grain, corner)
     under = None
-    if drawing.behind is not None:
-        under = np.ascontiguousarray(_inside(scene, _around(scene, drawing.behind)))
-    background = drawing.plate(clean, under)
-    wide = _around(scene, whole)
-    frame = _inside(scene, whole) if scene.frame.shape[:2] == scene.shape else whole
-    return figure_plates(scene, wide, background, opaque, crisp=True), drawing.develop(frame)
+    if medium.behind is not None:
+        under = np.ascontiguousarray(_inside(scene, _around(scene, medium.behind)))
+    background = medium.plate(clean, under, (0, 0))
+    wide = _around(scene, plate)
+    frame = _inside(scene, plate) if scene.frame.shape[:2] == scene.shape else plate
+    plates = figure_plates(scene, wide, background, opaque, crisp=True)
+    return Drawn(medium, plates, medium.develop(frame))
 
 
 def grain_under(
@@ -188,7 +243,7 @@ def blend(
         grain: (a, b, 3) the grain under it.
         corner: x, y of that part in the square.
     """
-    drawn = drawing.redraw(photo[..., :3], grain)
+    drawn = drawing.redraw(photo[..., :3], grain, corner)
     x0, y0, x1, y1 = box_around(patch.outline - corner, 2 * patch.margin + 2, photo.shape)
     mask = coverage(patch.outline - corner - [x0, y0], (y1 - y0, x1 - x0))
     reach = max(1, int(patch.margin)) * 2 + 1
