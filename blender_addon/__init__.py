@@ -1,8 +1,19 @@
 """Animate Portrait: makes a still portrait speak on Blender's video sequencer."""
 
-from . import ghost, modal, ops, overlay, prefs, props, ui, watch
+from . import auto, dirty_bar, ghost, modal, ops, overlay, prefs, props, ui, watch
 
-_MODULES = (props, prefs, modal, ops, ui, ghost, overlay, watch)  # order matters: properties first
+_MODULES = (
+    props,
+    prefs,
+    modal,
+    ops,
+    ui,
+    dirty_bar,
+    auto,
+    ghost,
+    overlay,
+    watch,
+)  # properties first
 
 
 def register() -> None:

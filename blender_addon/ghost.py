@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-import gpu
 import numpy as np
-from gpu_extras.batch import batch_for_shader
-from mathutils import Matrix
 
-from . import holds, overlay, preview, props, shots, strips, takes
+from . import holds, preview, props, shots, strips, takes
+from .pictures import Picture
 
-IMAGE = ".animate portrait onion skin"  # without users: never saved; the dot hides it from menus
-_CORNERS = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+SKIN = Picture(".animate portrait onion skin")
 
 
 def picture(context: Any) -> Path | None:
@@ -22,7 +19,7 @@ def picture(context: Any) -> Path | None:
     wanted = getattr(context.window_manager, props.VIEW).ghost
     scene = strips.sequencer_scene(context)
     strip = shots.at_playhead(scene) if wanted != "NONE" else None
-    if strip is None or not overlay.is_quiet(context):
+    if strip is None or not preview.is_quiet(context):
         return None
     frame = scene.frame_current - strips.origin(strip)
     folder = strips.shown_folder(strip)
@@ -37,28 +34,8 @@ def picture(context: Any) -> Path | None:
 
 
 def follow(context: Any) -> bool:
-    """Loads what has to be shown; called by a timer, as drawing must not change data.
-
-    Returns:
-        True when there is something new to see.
-    """
-    global _shown
-    path = picture(context)
-    image = bpy.data.images.get(IMAGE)
-    if path == _shown and (path is None) == (image is None):
-        return False
-    _shown = path
-    if path is None:
-        if image is not None:
-            bpy.data.images.remove(image)
-        return True
-    if image is None:
-        image = bpy.data.images.load(str(path))
-        image.name = IMAGE
-    else:
-        image.filepath = str(path)
-        image.reload()
-    return True
+    """Loads what has to be shown; True when that is new."""
+    return SKIN.follow(picture(context))
 
 
 def _neighbour(folder: Path, step: int) -> Path | None:
@@ -82,31 +59,12 @@ def _other_drawing(strip: Any, frame: int, step: int) -> int:
 
 def _draw() -> None:
     context = bpy.context
-    image = bpy.data.images.get(IMAGE)
     strip = shots.at_playhead(strips.sequencer_scene(context))
     take = shots.known_take(strip) if strip is not None else None
-    if image is None or take is None or not overlay.is_quiet(context):
-        return
-    alpha = getattr(context.window_manager, props.VIEW).ghost_alpha
-    width, height = take.size
-    shader = gpu.shader.from_builtin("IMAGE_COLOR")
-    shape = {
-        "pos": [(x * width, y * height) for x, y in _CORNERS],
-        "texCoord": [(x, 1.0 - y) for x, y in _CORNERS],
-    }
-    batch = batch_for_shader(shader, "TRI_FAN", shape)
-    gpu.state.blend_set("ALPHA")
-    with gpu.matrix.push_pop():
-        matrix = preview.frame_to_view(strip, take.size)
-        gpu.matrix.multiply_matrix(Matrix(preview.four_by_four(matrix)))
-        shader.bind()
-        shader.uniform_sampler("image", gpu.texture.from_image(image))
-        shader.uniform_float("color", (1.0, 1.0, 1.0, alpha))
-        batch.draw(shader)
-    gpu.state.blend_set("NONE")
+    if take is not None and preview.is_quiet(context):
+        SKIN.draw(strip, take.size, getattr(context.window_manager, props.VIEW).ghost_alpha)
 
 
-_shown: Path | None = None
 _drawing: list[Any] = []
 
 
@@ -119,7 +77,5 @@ def register() -> None:
 
 def unregister() -> None:
     """Removes it."""
-    global _shown
     while _drawing:
         bpy.types.SpaceSequenceEditor.draw_handler_remove(_drawing.pop(), "PREVIEW")
-    _shown = None

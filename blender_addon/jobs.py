@@ -18,7 +18,7 @@ from pathlib import Path
 
 import bpy
 
-from . import client, props, results, takes
+from . import client, orders, props, results, takes
 from .job import Job, State
 from .orders import Order
 from .strips import CannotUse
@@ -53,6 +53,7 @@ class Jobs:
         self.list: list[Job] = []
         self.launch: Callable[[], Launch] = _no_launch  # set by prefs.py; raises CannotUse
         self.idle_s: Callable[[], float] = lambda: 0.0  # set by prefs.py
+        self.previewed: Callable[[Order, takes.Take], None] = lambda _order, _take: None  # auto.py
         self.ticked_at = 0.0  # time.monotonic()
         self.longest_tick_s = 0.0  # since `reset_measure`, on the wall
         self.longest_tick_cpu_s = 0.0  # all threads of Blender; other programs do not count
@@ -99,26 +100,39 @@ class Jobs:
         ended = [job for job in self.list if job.ended]
         for job in ended[: max(0, len(ended) - _SHOWN_FINISHED)]:
             self.list.remove(job)
+        for other in self.list:  # the artist's own job comes before any preview
+            if other.order is not None and other.order.kind == "preview":
+                self.cancel(other)
         job = Job(next(self._numbers), order)
         self.list.append(job)
         return job
 
+    @property
+    def hurried(self) -> bool:
+        """True while somebody waits for one frame, or for a result to appear."""
+        job = self.current
+        return self.applying or (job is not None and job.order is not None and job.order.is_quick)
+
+    @property
+    def _orders(self) -> list[Order]:
+        """What is still to be put onto the timeline."""
+        orders = [job.order for job in self.list if not job.ended]
+        return [each for each in orders if each is not None and each.kind != "preview"]
+
     def pending(self, scene: str, strip: str) -> bool:
         """True when a job for this strip is not ended."""
-        orders = [job.order for job in self.list if not job.ended and job.order is not None]
-        return any(order.scene == scene and order.strip == strip for order in orders)
+        return any(order.scene == scene and order.strip == strip for order in self._orders)
 
     def making(self, scene: str, sound: str, image: str) -> bool:
         """True when a new shot of this sound strip and picture is not ended."""
         wanted = (scene, "", sound, image)
-        orders = [job.order for job in self.list if not job.ended and job.order is not None]
+        orders = self._orders
         return any((o.scene, o.strip, o.sound, o.spec["image"]) == wanted for o in orders)
 
     @property
     def shot_ids(self) -> set[str]:
         """The shots that are not on the timeline yet."""
-        orders = [job.order for job in self.list if not job.ended]
-        return {order.record.shot_id for order in orders if order is not None and not order.strip}
+        return {order.record.shot_id for order in self._orders if not order.strip}
 
     def cancel(self, job: Job) -> None:
         """Stops a job; a running one ends when the server says so, after 5 s at the latest."""
@@ -217,6 +231,7 @@ class Jobs:
         if job.order is None:
             job.request = self._server.request("ping", {})
         else:
+            job.order = orders.renewed(job.order)
             job.request = self._server.request("render", {"spec": job.order.spec})
         job.since = time.monotonic()
 
@@ -311,6 +326,10 @@ class Jobs:
             return
         if job.order is None:
             raise AssertionError("a server test loads nothing")
+        if job.order.kind == "preview":
+            self.previewed(job.order, loaded.take)
+            job.end(State.DONE, "")
+            return
         job.state, self._result, self._attempts = State.APPLYING, loaded, 0
         self._applying = results.apply(job.order, loaded)
 
@@ -325,7 +344,7 @@ class Jobs:
                 next(self._applying)
         except StopIteration:
             kind = job.order.kind if job.order is not None else ""
-            self._undo_message = "Render Edits" if kind == "edits" else "Animate Portrait"
+            self._undo_message = "Animate Portrait" if kind == "animate" else "Render Edits"
         except CannotUse as failure:
             self._lost(job, self._result, str(failure))
 

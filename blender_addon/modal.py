@@ -12,7 +12,7 @@ from .jobs import JOBS
 
 TIMER_PERIOD_S = 0.1
 STALLED_S = 3.0  # without a tick: the operator that should be running has died of an error
-APPLY_PERIOD_S = 0.01  # while a result is put onto the timeline
+QUICK_PERIOD_S = 0.01  # while a result is put onto the timeline, or one frame is waited for
 
 
 class ANIMPORTRAIT_OT_run_jobs(bpy.types.Operator):
@@ -25,6 +25,7 @@ class ANIMPORTRAIT_OT_run_jobs(bpy.types.Operator):
     _running = False  # one is enough for all jobs
     _timer: Any = None
     _period_s = TIMER_PERIOD_S
+    _shown_at = 0.0  # time.monotonic()
 
     def invoke(self, context: Any, _event: Any) -> set[str]:
         """Starts the timer, unless another one of us runs already."""
@@ -34,7 +35,7 @@ class ANIMPORTRAIT_OT_run_jobs(bpy.types.Operator):
         cls._running = True
         JOBS.ticked_at = time.monotonic()
         self._reported = {job.id for job in JOBS.list if job.ended}
-        self._set_timer(context, TIMER_PERIOD_S)
+        self._set_timer(context, QUICK_PERIOD_S)
         context.window_manager.modal_handler_add(self)
         context.window_manager.progress_begin(0, 100)
         context.workspace.status_text_set("Animate Portrait is working. ESC: cancel the job")
@@ -54,7 +55,7 @@ class ANIMPORTRAIT_OT_run_jobs(bpy.types.Operator):
             if not JOBS.busy:
                 self._finish(context)
                 return {"FINISHED"}
-            self._set_timer(context, APPLY_PERIOD_S if JOBS.applying else TIMER_PERIOD_S)
+            self._set_timer(context, QUICK_PERIOD_S if JOBS.hurried else TIMER_PERIOD_S)
         return {"RUNNING_MODAL"} if JOBS.applying_briefly else {"PASS_THROUGH"}
 
     def cancel(self, context: Any) -> None:
@@ -66,7 +67,9 @@ class ANIMPORTRAIT_OT_run_jobs(bpy.types.Operator):
         job = JOBS.current
         if job is not None:
             context.window_manager.progress_update(int(100 * job.fraction))
-        strips.redraw()
+        if job is None or time.monotonic() - self._shown_at >= TIMER_PERIOD_S:
+            self._shown_at = time.monotonic()
+            strips.redraw()
 
     def _report(self) -> None:
         for job in JOBS.list:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,18 +16,19 @@ from typing import Any, Literal
 
 import bpy
 
-from . import props, protocol, shots, strips, takes
+from . import holds, props, protocol, shots, strips, takes
 from .strips import CannotUse
 from .timing import Span
 
 FOLDER = "animate_portrait"  # beside the .blend
+Kind = Literal["animate", "edits", "frame", "preview"]  # a preview is not put onto the timeline
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Order:
     """A shot that is to be drawn, and where the result goes."""
 
-    kind: Literal["animate", "edits"]
+    kind: Kind
     scene: str
     strip: str  # the shot that is replaced; "" makes a new one
     sound: str  # name of the sound strip
@@ -37,6 +38,13 @@ class Order:
     sampled: takes.Values  # the curves as they are now; empty for a new shot
     reposition: bool = False  # the strip must go to `span`; else it stays where the artist has it
     waiting: takes.Edits = field(default_factory=dict)  # changes that this job leaves on the curves
+
+    scene_frame: int = 0  # of a single frame that is to be drawn
+
+    @property
+    def is_quick(self) -> bool:
+        """True when it draws a single frame."""
+        return self.kind in ("frame", "preview")
 
     @property
     def title(self) -> str:
@@ -176,13 +184,43 @@ def render_edits(shot: Any, scene_frame: int | None = None) -> Order:
     order = _again(shot, kept, kept.image.path(), kept.look, "edits")
     if scene_frame is None:
         return order
-    frame, holds = scene_frame - strips.origin(shot), int(kept.look["holds"])
+    frame = scene_frame - strips.origin(shot)
     if frame not in status.dirty_frames:
         raise CannotUse("The frame under the playhead fits its keys.")
-    first = frame - frame % holds
+    drawing = holds.drawing(kept.look["holds"], kept.n_frames, frame)
     found = takes.edits(status.take, order.sampled, shots.visible_mask(shot, kept.n_frames))
-    edits, waiting = takes.sent_alone(status.take, found, Span(first, first + holds))
-    return replace(order, spec={**order.spec, "channels": _channels(edits)}, waiting=waiting)
+    edits, waiting = takes.sent_alone(status.take, found, drawing)
+    spec = {**order.spec, "channels": _channels(edits)}
+    return replace(order, kind="frame", spec=spec, waiting=waiting, scene_frame=scene_frame)
+
+
+def preview(shot: Any, scene_frame: int, folder: Path) -> Order:
+    """The order for a picture of one frame that only the preview shows.
+
+    Raises:
+        CannotUse: as `render_edits`.
+    """
+    order = render_edits(shot, scene_frame)
+    return replace(order, kind="preview", spec={**order.spec, "out_dir": str(folder)})
+
+
+def fits(shot: Any, frame: int, values: Mapping[str, float]) -> bool:
+    """True when the curves of a shot have these values at a frame."""
+    first = strips.origin(shot) + frame
+    for channel in protocol.CHANNELS:
+        now = shots.sample(shot, channel.name, 1, first)
+        now = takes.clipped({channel.name: now})[channel.name][0]
+        if abs(now - values[channel.name]) > takes.tolerance(channel):
+            return False
+    return True
+
+
+def renewed(order: Order) -> Order:
+    """The same order for another take, if its folder has been finished since it was made."""
+    folder = Path(order.spec["out_dir"])
+    if not (folder / takes.TAKE_FILE).is_file():
+        return order
+    return replace(order, spec={**order.spec, "out_dir": str(takes.next_take(folder.parent))})
 
 
 def look_of(settings: Any) -> dict[str, Any]:
@@ -216,7 +254,7 @@ def _again(
     kept: shots.Record,
     portrait: Path,
     look: dict[str, Any],
-    kind: Literal["animate", "edits"] = "animate",
+    kind: Kind = "animate",
 ) -> Order:
     """The same speech once more, the strip stays where and as it is."""
     if not kept.audio.path().is_file():
@@ -242,7 +280,7 @@ def _again(
 
 
 def _order(
-    kind: Literal["animate", "edits"],
+    kind: Kind,
     scene: Any,
     strip: str,
     span: Span,

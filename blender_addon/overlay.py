@@ -12,7 +12,7 @@ from bpy.props import EnumProperty, FloatVectorProperty
 from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
 
-from . import faces, fcurves, handles, keys, preview, props, protocol, shots, strips, takes
+from . import auto, faces, fcurves, handles, keys, preview, props, protocol, shots, strips, takes
 from .handles import BY_NAME, HANDLES, Handle
 from .sidebar import SidebarPanel
 
@@ -59,18 +59,14 @@ def shown(context: Any) -> Shown | None:
     frame = scene.frame_current - strips.origin(strip)
     if not 0 <= frame < take.n_frames:
         return None
+    take = auto.drawn(strip, frame) or take
     face = faces.read_face(take.folder, frame)
     return None if face is None else Shown(strip, take, frame, face)
 
 
-def is_quiet(context: Any) -> bool:
-    """True while nothing plays: then there is time to draw over the picture."""
-    return context.screen is None or not context.screen.is_animation_playing
-
-
 def is_on(context: Any) -> bool:
     """True when landmarks and handles are to be seen."""
-    return getattr(context.window_manager, props.VIEW).overlay and is_quiet(context)
+    return getattr(context.window_manager, props.VIEW).overlay and preview.is_quiet(context)
 
 
 def _draw() -> None:

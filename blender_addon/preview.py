@@ -15,6 +15,11 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.float64]  # (3, 3)
 
 
+def is_quiet(context: Any) -> bool:
+    """True while nothing plays: then there is time to draw over the picture."""
+    return context.screen is None or not context.screen.is_animation_playing
+
+
 def frame_to_view(strip: Any, size: tuple[int, int]) -> Matrix:
     """From pixels of a strip's picture (origin top left, y down) to view space.
 

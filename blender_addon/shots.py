@@ -221,10 +221,15 @@ def is_looking() -> bool:
     return _looking is not None
 
 
+def changed_at() -> float:
+    """When something was changed last: time.monotonic()."""
+    return _changed_at
+
+
 def mark_stale() -> None:
     """Something in the .blend has changed."""
-    global _stale
-    _stale = True
+    global _stale, _changed_at
+    _stale, _changed_at = True, time.monotonic()
 
 
 def forget() -> None:
@@ -337,3 +342,4 @@ _loading: set[Path] = set()
 _loaded: queue.SimpleQueue[tuple[Path, takes.Take | str]] = queue.SimpleQueue()
 _looking: Iterator[None] | None = None
 _stale = True
+_changed_at = 0.0

@@ -111,6 +111,7 @@ class ANIMPORTRAIT_PT_edit(SidebarPanel, bpy.types.Panel):
         row.scale_y = 1.4
         row.operator(ops.ANIMPORTRAIT_OT_render_edits.bl_idname, icon="FILE_REFRESH")
         column.operator(ops.ANIMPORTRAIT_OT_render_current_frame.bl_idname, icon="RENDER_STILL")
+        column.prop(getattr(context.window_manager, props.VIEW), "auto_render")
         column = layout.column(align=True)
         for channel in protocol.CHANNELS:
             column.prop(shot, props.channel_property(channel.name), slider=True)

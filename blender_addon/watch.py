@@ -12,7 +12,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import ghost, orders, props, shots, strips
+from . import auto, ghost, orders, props, shots, strips
 from .jobs import JOBS
 
 _PERIOD_S = 0.25
@@ -28,6 +28,7 @@ def _changed(*_: Any) -> None:
 @persistent
 def _other_file(*_: Any) -> None:
     shots.forget()
+    auto.forget()
 
 
 @persistent
@@ -140,10 +141,11 @@ def _link_or_copy(source: str, target: str) -> str:
 def _tick() -> float:
     """Ten milliseconds of looking at the active shot, when something has changed."""
     scene = strips.sequencer_scene(bpy.context)
-    if shots.look(scene) | ghost.follow(bpy.context):
+    if shots.look(scene) | ghost.follow(bpy.context) | auto.follow(bpy.context):
         strips.redraw()
     JOBS.close_if_idle()
-    return _QUICK_S if shots.is_looking() else _PERIOD_S
+    quick = _QUICK_S if shots.is_looking() else _PERIOD_S
+    return min(quick, auto.tick(bpy.context) or quick)
 
 
 _HANDLERS = (

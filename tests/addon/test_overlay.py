@@ -208,7 +208,7 @@ def test_onion_skin_shows_the_neighbours(stage: Stage) -> None:
             view.ghost = choice
             assert ghost.picture(context) == path
             ghost.follow(context)
-            image = stage.bpy.data.images.get(ghost.IMAGE)
+            image = stage.bpy.data.images.get(ghost.SKIN.name)
             assert (image is not None) == (path is not None)
             assert image is None or (Path(image.filepath) == path and image.users == 0)
             assert not ghost.follow(context)
