@@ -394,6 +394,8 @@ def _own_id(shot_id: str, shot: Any | None, taken: Set[str] = frozenset()) -> st
 
 def _param_value(settings: Any, param: protocol.Param) -> float | str | bool:
     value = getattr(settings, param.name)
+    if param.is_colour:
+        return props.colour_of(value)
     return _kept_path(value) if param.is_path else _plain(value)
 
 

@@ -11,6 +11,7 @@ from bpy.props import (
     BoolProperty,
     EnumProperty,
     FloatProperty,
+    FloatVectorProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
@@ -181,11 +182,25 @@ class ANIMPORTRAIT_PG_view(bpy.types.PropertyGroup):
     )
 
 
+def rgb_of(colour: str) -> tuple[float, float, float]:
+    """ "#rrggbb" as sRGB values 0..1."""
+    red, green, blue = bytes.fromhex(colour[1:])
+    return red / 255, green / 255, blue / 255
+
+
+def colour_of(rgb: Any) -> str:
+    """sRGB values 0..1 as "#rrggbb"."""
+    return "#" + bytes(round(255 * value) for value in rgb).hex()
+
+
 def _param_property(param: protocol.Param) -> Any:
     options = {"name": param.label, "default": param.default, "description": param.description}
     if param.choices:
         items = [(choice, choice.title(), "") for choice in param.choices]
         return EnumProperty(items=items, **options)
+    if param.is_colour:
+        options |= {"default": rgb_of(str(param.default)), "subtype": "COLOR_GAMMA"}
+        return FloatVectorProperty(min=0.0, max=1.0, **options)
     if param.is_path:
         options |= {"subtype": "FILE_PATH", "options": _RELATIVE}
     if param.minimum is not None and param.maximum is not None:

@@ -64,7 +64,7 @@ class ANIMPORTRAIT_PT_settings(SidebarPanel, bpy.types.Panel):
         return strips.sequencer_scene(context) is not None
 
     def draw(self, context: Any) -> None:
-        """All params of the protocol."""
+        """All params of the protocol that the chosen style uses."""
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
@@ -74,7 +74,8 @@ class ANIMPORTRAIT_PT_settings(SidebarPanel, bpy.types.Panel):
         layout.prop(settings, "face_index")
         layout.prop(settings, "landmarks")
         for param in protocol.PARAMS:
-            layout.prop(settings, param.name)
+            if not param.styles or settings.style in param.styles:
+                layout.prop(settings, param.name)
 
 
 class ANIMPORTRAIT_PT_edit(SidebarPanel, bpy.types.Panel):

@@ -115,6 +115,7 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=512, help="px, longer side")
     parser.add_argument("--renderer", default="mesh_warp")
     parser.add_argument("--style", default="photo")
+    parser.add_argument("--style-image", metavar="PICTURE", help="lends its palette and strokes")
     parser.add_argument("--holds", default="1", help="1, 2, 3, or where drawings start: 0,5,9")
     parser.add_argument("--lead", type=int, default=0, help="frames ahead of the sound, 0 to 2")
     parser.add_argument("--face", type=int, default=0, help="0 is the largest face")
@@ -154,6 +155,8 @@ def _render(options: argparse.Namespace, console: Console) -> int:
 
     fps = parse_fps(options.fps)
     params = _params(options.param)
+    if options.style_image:
+        params["style_image"] = options.style_image
     if options.framing:
         params["framing"] = options.framing
     if options.alpha:

@@ -22,9 +22,10 @@ def settings(owner: Any) -> dict[str, str]:
 
 def prepare(stage: Stage) -> Any:
     """A shot with every file that one can have, all beside the .blend."""
-    for name in ("points.json", "my.voice"):
+    for name in ("points.json", "my.voice", "strokes.png"):
         (stage.folder / name).write_text("{}")
     files = {"landmarks": "//points.json", "voice_style": "//my.voice"}
+    files["style_image"] = "//strokes.png"
     return stage.animate(image="//face é.png", **files)
 
 
@@ -73,6 +74,7 @@ def test_a_project_that_is_moved_takes_its_files_along(stage: Stage, tmp_path: P
 def test_saving_elsewhere_tells_the_links_anew(stage: Stage, tmp_path: Path) -> None:
     prepare(stage)
     near = {"image": "face é.png", "landmarks": "points.json", "voice_style": "my.voice"}
+    near["style_image"] = "strokes.png"
     other = tmp_path / "elsewhere"
     other.mkdir()
     stage.bpy.ops.wm.save_as_mainfile(filepath=str(other / "film.blend"))

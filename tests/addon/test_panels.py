@@ -64,8 +64,25 @@ def test_before_anything_was_done(stage: Stage) -> None:
     assert ("animportrait.animate", "Animate Portrait") in seen["ops"]
     assert {"image", "renderer", "style", "size", "seed", "holds"} <= set(seen["props"])
     assert not stage.bpy.types.ANIMPORTRAIT_PT_edit.poll(stage.bpy.context)
-    params = {param.name for param in addon("protocol").PARAMS}
-    assert params | {"landmarks"} <= set(draw(stage, "ANIMPORTRAIT_PT_settings")["props"])
+    params = addon("protocol").PARAMS
+    settings = stage.scene.animportrait
+    for style in ("photo", "ink", "oil"):
+        settings.style = style
+        shown = set(draw(stage, "ANIMPORTRAIT_PT_settings")["props"])
+        used = {param.name for param in params if not param.styles or style in param.styles}
+        assert used | {"landmarks"} <= shown
+        assert not shown & ({param.name for param in params} - used)
+
+
+def test_a_colour_is_picked_and_sent_as_text(stage: Stage) -> None:
+    settings = stage.scene.animportrait
+    assert orders_of(stage)["params"]["ink_colour"] == "#0e0e11"
+    settings.ink_colour = (1.0, 0.5, 0.0)
+    assert orders_of(stage)["params"]["ink_colour"] == "#ff8000"
+
+
+def orders_of(stage: Stage) -> dict[str, Any]:
+    return addon("orders").look_of(stage.scene.animportrait)
 
 
 def test_a_shot_with_changes(stage: Stage) -> None:
