@@ -20,42 +20,54 @@ import cv2
 import numpy as np
 from mediapipe.python.solutions.face_mesh import FaceMesh
 from PIL import Image
-from scipy.optimize import lsq_linear
 
-from inference_server.datatypes import ARKIT_INDEX, ARKIT_NAMES, Look, Motion
+from inference_server.datatypes import ARKIT_INDEX, Look, Motion
 from inference_server.errors import AnimatePortraitError
 from inference_server.portrait import face_mesh
 from inference_server.portrait.analysis import analyze
 from inference_server.portrait.crop import crop_face
 from inference_server.portrait.topology import (
+    EYE_LEFT_RIM,
+    EYE_RIGHT_RIM,
     FACE_OVAL,
-    LIP_INNER_LOWER,
-    LIP_INNER_UPPER,
-    LIP_OUTER_LOWER,
-    LIP_OUTER_UPPER,
+    IRIS_LEFT,
+    IRIS_RIGHT,
+    LID_LEFT_LOWER,
+    LID_LEFT_UPPER,
+    LID_RIGHT_LOWER,
+    LID_RIGHT_UPPER,
     RIGID,
 )
 from inference_server.renderers.mesh_warp import MeshWarp
-from inference_server.renderers.mesh_warp.pose import CAMERA_DISTANCE, PIVOT
+from inference_server.renderers.mesh_warp.eyes import BALL_RADIUS
+from inference_server.renderers.mesh_warp.pose import (
+    CAMERA_DISTANCE,
+    PITCH_GAIN,
+    PIVOT,
+    YAW_GAIN,
+)
 from inference_server.renderers.mesh_warp.renderer import Prepared
+from inference_server.renderers.mesh_warp.rig import SKIN
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media"
-CLIPS = (
-    "driving/woman_shake_nod_d3.mp4", "driving/face_wide_expressions_d0.mp4",
-    "driving/woman_strong_expressions_d6.mp4", "driving/woman_singing_smile_d10.mp4",
-    "driving/man_singing_d20.mp4", "driving/man_glasses_deadpan_d19.mp4",
-    "driving/aoc_speech_pose_8s.mp4", "driving/katiehill_speech_pose_8s.mp4",
-    "talking/may_5s_en.mp4", "talking/obama_weeklyaddress_library_5s_en.mp4",
-    "talking/mead_w040_happy_l3_en.mp4", "talking/news_anchor_woman_7s_en.mp4",
-)  # fmt: skip
+FOLDERS = ("driving", "talking")
 SIZE = 384
 LONGEST = 240  # frames of a clip that are considered
+EVERY = 3  # of which the neutral one is chosen
+TRACKED_SIDE = 640  # px
 BANDS_DEG = (0, 5, 12, 20, 90)
-_MOUTH = tuple(
-    name for name in ARKIT_NAMES
-    if name.startswith(("mouth", "jaw", "brow", "cheek", "nose")) and name != "mouthClose"
-)  # fmt: skip
+SHUT_SEEN = 0.62  # share of its height that an eye seems to lose when it shuts
 _LIDS = (("eyeBlinkRight", 159, 145, 33, 133), ("eyeBlinkLeft", 386, 374, 263, 362))
+_IS_JAW = (np.arange(52) == ARKIT_INDEX["jawOpen"]).astype(np.float32)
+_CHIN = [152, 148, 377, 176, 400, 199, 200, 175]  # what falls with the jaw alone
+_NOT_SKIN = list(range(face_mesh.N_MESH - 10, face_mesh.N_MESH)) + list(
+    EYE_RIGHT_RIM
+    + EYE_LEFT_RIM
+    + LID_RIGHT_UPPER
+    + LID_RIGHT_LOWER
+    + LID_LEFT_UPPER
+    + LID_LEFT_LOWER
+)
 
 
 @dataclass(frozen=True)
@@ -68,40 +80,49 @@ class Score:
     error: float  # mean distance of re-tracked points, % of the face's width
 
 
-def frames_of(path: Path, count: int) -> list[np.ndarray]:
-    """Evenly spaced frames (H, W, 3) RGB of the first seconds of a clip."""
+def frames_of(path: Path) -> list[np.ndarray]:
+    """Frames (H, W, 3) RGB of the first seconds of a clip, EVERY apart."""
     clip, frames = cv2.VideoCapture(str(path)), []
-    while len(frames) < LONGEST:
+    for k in range(LONGEST):
         found, frame = clip.read()
         if not found:
             break
-        frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-    return [frames[k] for k in np.linspace(0, len(frames) - 1, count).astype(int)]
+        if k % EVERY == 0:
+            frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+    return frames
 
 
 def track(tracker: FaceMesh, image: np.ndarray) -> np.ndarray | None:
     """(478, 3) px."""
+    shrink = min(1.0, TRACKED_SIDE / max(image.shape))
+    if shrink < 1:
+        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
     found = tracker.process(np.ascontiguousarray(image)).multi_face_landmarks
     if not found:
         return None
-    height, width = image.shape[:2]
+    height, width = np.array(image.shape[:2]) / shrink
     return np.array([(p.x * width, p.y * height, p.z * width) for p in found[0].landmark])
 
 
+def _aspect(points: np.ndarray, up: int, low: int, a: int, b: int) -> float:
+    """Height of an eye over its width, of a canonical mesh."""
+    across = np.linalg.norm(points[a, :2] - points[b, :2])
+    return float(np.linalg.norm(points[up, :2] - points[low, :2]) / across)
+
+
 def neutral_of(meshes: Sequence[np.ndarray | None]) -> int:
-    """Index of the frame with shut lips, open eyes and the usual pose."""
-    fits = [None if mesh is None else face_mesh.fit(mesh) for mesh in meshes]
-    yaws = np.array([np.nan if fit is None else fit.rotation[0, 2] for fit in fits])
-    middle = float(np.nanmedian(yaws))
-    costs = []
-    for fit, yaw in zip(fits, yaws, strict=True):
-        if fit is None:
-            costs.append(np.inf)
-            continue
-        gap = max(0.0, fit.canonical[14, 1] - fit.canonical[13, 1])
-        lids = np.mean([fit.canonical[low, 1] - fit.canonical[up, 1] for _, up, low, *_ in _LIDS])
-        costs.append(gap / 0.03 + abs(yaw - middle) / 0.2 - lids / 0.03)
-    return int(np.argmin(costs))
+    """Index of the frame with shut lips of usual width, open eyes and the usual pose."""
+    found = [k for k, mesh in enumerate(meshes) if mesh is not None]
+    fits = [face_mesh.fit(mesh) for mesh in meshes if mesh is not None]
+    points = np.array([fit.canonical for fit in fits])
+    turned = np.array([fit.rotation[:2, 2] for fit in fits])
+    gap = np.maximum(points[:, 14, 1] - points[:, 13, 1], 0)
+    width = points[:, 291, 0] - points[:, 61, 0]
+    lids = np.array([np.mean([_aspect(one, *lid[1:]) for lid in _LIDS]) for one in points])
+    cost = gap / 0.03 + np.abs(width - np.median(width)) / 0.05
+    cost += np.linalg.norm(turned - np.median(turned, 0), axis=1) / np.radians(15)
+    cost += np.maximum(np.percentile(lids, 70) - lids, 0) / 0.05
+    return found[int(cost.argmin())]
 
 
 def _turn(matrix: np.ndarray) -> np.ndarray:
@@ -110,45 +131,45 @@ def _turn(matrix: np.ndarray) -> np.ndarray:
 
 
 def fitted(prepared: Prepared, source: np.ndarray, mesh: np.ndarray) -> tuple[Motion, float]:
-    """One frame of motion that brings the portrait to a mesh (478, 3), and degrees turned."""
+    """One frame of motion that brings the portrait to a mesh (478, 3), and degrees turned.
+
+    What the jaw and the lids do is told by their shapes, for what they bare is painted; all else
+    is passed on point by point.
+    """
     rig, before, now = prepared.rig, face_mesh.fit(source), face_mesh.fit(mesh)
     turn = _turn(now.rotation @ before.rotation.T)
     pivots = [fit.to_picture(PIVOT) for fit in (before, now)]
     shift = (pivots[1] - pivots[0])[:2] / before.scale
     z = CAMERA_DISTANCE * (1 - before.scale / now.scale)
-    head = np.array([[-turn[1], -turn[0], turn[2], *shift, z]], np.float32)
-    skin = np.ones(face_mesh.N_MESH, bool)
-    skin[468:] = False
-    skin[[p for rows in (_LIDS,) for row in rows for p in row[1:]]] = False
-    # the renderer shuts the lips of the portrait before it does anything else
-    delta = (now.canonical - before.canonical - rig.close)[skin, :2].ravel()
-    trust = np.ones(face_mesh.N_MESH)
-    trust[list(LIP_INNER_UPPER + LIP_INNER_LOWER)] = 12.0  # what is seen first
-    trust[list(LIP_OUTER_UPPER + LIP_OUTER_LOWER)] = 5.0
-    trust[list(FACE_OVAL)] = 0.3
-    rows = np.repeat(trust[skin], 2)
-    fields = []
-    for name in _MOUTH:
-        field = rig.basis[ARKIT_INDEX[name]].reshape(-1, 3)
-        if name == "jawOpen":
-            field = rig._open_jaw(rig.canonical + rig.close, 1.0)
-        fields.append(field[skin, :2].ravel())
-    # a little weight on small answers: many shapes look alike
-    basis = np.concatenate([np.stack(fields, 1) * rows[:, None], 0.05 * np.eye(len(fields))])
-    wanted = np.concatenate([delta * rows, np.zeros(len(fields))])
-    weights = lsq_linear(basis, wanted, bounds=(0, 1)).x
+    angles = -turn[1] / YAW_GAIN, -turn[0] / PITCH_GAIN, turn[2]
+    head = np.array([[*angles, *shift, z]], np.float32)
+    wanted = now.canonical - before.canonical
+    fallen = (
+        rig.expression(_IS_JAW, np.zeros(2))[_CHIN]
+        - rig.expression(0 * _IS_JAW, np.zeros(2))[_CHIN]
+    )
     expression = np.zeros((1, 52), np.float32)
-    expression[0, [ARKIT_INDEX[name] for name in _MOUTH]] = weights
-    for name, up, low, a, b in _LIDS:
-        aspects = [
-            np.linalg.norm(fit.canonical[up, :2] - fit.canonical[low, :2])
-            / np.linalg.norm(fit.canonical[a, :2] - fit.canonical[b, :2])
-            for fit in (before, now)
-        ]
-        shut = (1 - aspects[1] / aspects[0]) / 0.75  # the detector never sees an eye quite shut
-        expression[0, ARKIT_INDEX[name]] = np.clip(shut, 0, 1)
-    still = np.zeros((1, 2), np.float32)
-    return Motion(Fraction(25), expression, head, still), float(np.linalg.norm(turn))
+    jaw = (wanted[_CHIN] * fallen).sum() / (fallen**2).sum()
+    expression[0, ARKIT_INDEX["jawOpen"]] = np.clip(jaw, 0, 1)
+    for name, *lid in _LIDS:
+        shut = 1 - _aspect(now.canonical, *lid) / _aspect(before.canonical, *lid)
+        # the detector never sees an eye quite shut
+        expression[0, ARKIT_INDEX[name]] = np.clip(shut / SHUT_SEEN, 0, 1)
+    gaze = np.array([_gaze(now.canonical) - _gaze(before.canonical)], np.float32)
+    skin = wanted - rig.expression(expression[0] * _IS_JAW, np.zeros(2))
+    skin[_NOT_SKIN] = 0
+    native = {SKIN: skin[None].astype(np.float32)}
+    return Motion(Fraction(25), expression, head, gaze, native), float(np.linalg.norm(turn))
+
+
+def _gaze(points: np.ndarray) -> np.ndarray:
+    """(2,) deg that the eyes of a canonical mesh look to the right and up, from the irises."""
+    looks = []
+    for iris, (_, _, _, a, b) in ((IRIS_RIGHT, _LIDS[0]), (IRIS_LEFT, _LIDS[1])):
+        width = np.linalg.norm(points[a, :2] - points[b, :2])
+        looks.append((points[iris[0], :2] - points[[a, b], :2].mean(0)) / width)
+    moved = np.mean(looks, axis=0) * [1, -1] / BALL_RADIUS
+    return np.degrees(np.arcsin(np.clip(moved, -0.9, 0.9)))
 
 
 def psnr_ssim(made: np.ndarray, real: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
@@ -176,21 +197,26 @@ def _masks(mesh: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.nda
 
 def scores(path: Path, count: int, tracker: FaceMesh) -> list[Score]:
     """Every chosen frame of a clip but the portrait itself."""
-    frames = frames_of(path, count)
-    chosen = neutral_of([track(tracker, frame) for frame in frames])
+    frames = frames_of(path)
+    meshes = [track(tracker, frame) for frame in frames]
+    if all(mesh is None for mesh in meshes):
+        return []
+    chosen = neutral_of(meshes)
+    neutral = frames[chosen]
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "neutral.png"
-        Image.fromarray(frames[chosen]).save(picture)
+        Image.fromarray(neutral).save(picture)
         portrait = analyze(picture)
     crop = crop_face(portrait, 0, SIZE)
     look = Look(size=SIZE, style="photo", framing="crop", alpha=False, seed=0)
     renderer = MeshWarp()
     prepared = renderer.prepare(portrait, crop, look)
     flags = cv2.INTER_AREA | cv2.WARP_INVERSE_MAP
-    real = [cv2.warpAffine(f, crop.to_picture, (SIZE, SIZE), flags=flags) for f in frames]
-    source, static = track(tracker, real[chosen]), crop.rgba[..., :3].copy()
+    static = crop.rgba[..., :3].copy()
+    source = track(tracker, static)
     found = []
-    for k, target in enumerate(real):
+    for k in np.linspace(0, len(frames) - 1, count).astype(int):
+        target = cv2.warpAffine(frames[k], crop.to_picture, (SIZE, SIZE), flags=flags)
         mesh = None if k == chosen else track(tracker, target)
         if mesh is None or source is None:
             continue
@@ -221,7 +247,8 @@ def scores(path: Path, count: int, tracker: FaceMesh) -> list[Score]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clips", type=Path, nargs="+", default=[MEDIA / clip for clip in CLIPS])
+    clips = [path for folder in FOLDERS for path in sorted((MEDIA / folder).glob("*.mp4"))]
+    parser.add_argument("--clips", type=Path, nargs="+", default=clips)
     parser.add_argument("--frames", type=int, default=10)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)

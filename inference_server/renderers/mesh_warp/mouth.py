@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ Image = npt.NDArray[np.float32]
 SHUT_PX, OPEN_PX = 0.9, 2.1  # of a 512 px crop: gap at which the inside starts to show, and shows
 SOURCE_OPEN = 0.10  # gap over mouth width from which the picture's own teeth are used
 HIDING = 0.075  # face widths that round lips hide of the teeth behind them
+TONGUE_FOLLOWS = 0.8  # of the jaw's fall: its back stays near the palate
 _NOISE_SIDE = 256
 _WARMTH = np.array([0.16, 0.03, -0.03])  # lips and gums tint the light that they keep away
 
@@ -102,9 +103,9 @@ def prepare(
         lower=lower,
         tongue=np.array(
             [
-                [centre, bottom + 0.028, depth + 0.14],
-                [centre + 0.125, bottom + 0.030, depth + 0.14],
-                [centre, bottom + 0.100, depth + 0.10],
+                [centre, bottom + 0.030, depth + 0.14],
+                [centre + 0.145, bottom + 0.032, depth + 0.14],
+                [centre, bottom + 0.110, depth + 0.10],
             ]
         ),
         anchor=fit.canonical[13],
@@ -204,22 +205,24 @@ def _inside(
 
     colours, wishes = mouth.palette, mouth.wishes
     shape = (mask.shape[0], mask.shape[1])
-    ends = project(jaw.move(mouth.tongue))[:, :2]
+    ends = project(replace(jaw, opening=TONGUE_FOLLOWS * jaw.opening).move(mouth.tongue))[:, :2]
     across = max(float(np.linalg.norm(ends[1] - ends[0])), 1.0)
     along = max(float(np.linalg.norm(ends[2] - ends[0])), 1.0)
     inside = np.empty((*shape, 3), np.float32)
     dark = 1.8 - 0.8 * wishes.dark
+    # little light falls on the tongue between lips that are hardly apart
+    deep = 1.0 if colours.flat else 0.6 + 0.4 * min(1.0, gap / 0.12)
     shown_tongue = 0.0 if colours.lines else min(wishes.tongue, 1.0)
     _paint_cavity(
-        inside, colours.cavity * dark, colours.tongue * (0.85 * dark), ends[0, 0],
-        ends[0, 1] + (0.45 - 0.5 * max(0.0, wishes.tongue - 1)) * along, across, along,
+        inside, colours.cavity * dark, colours.tongue * (0.95 * dark * deep), ends[0, 0],
+        ends[0, 1] + (0.25 - 0.5 * max(0.0, wishes.tongue - 1)) * along, across, along,
         colours.flat, shown_tongue,
     )  # fmt: skip
     # how far the canonical x and z axes point away from the camera
     axes = project(np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))[:, 2]
     towards = (axes[1:] - axes[0]) / (fit.scale * pose.zoom)
     # teeth lie in the lips' shade while the mouth is but a slit
-    shade = 1.0 if colours.flat else 0.86 + 0.14 * min(1.0, gap / 0.09)
+    shade = 1.0 if colours.flat else 0.84 + 0.16 * min(1.0, gap / 0.09)
     # lips pushed forward cover the teeth; so does the wish for none
     covered = HIDING * (jaw.rounding + max(0.0, 1 - wishes.teeth))
     bared = 0.016 * max(0.0, wishes.teeth - 1)
@@ -320,7 +323,8 @@ def _paint_cavity(inside, cavity, tongue, centre_x, centre_y, across, along, fla
             y = (i - centre_y) / along
             radius = 0.6 * x**4 + 0.4 * x * x + y * y
             cover = min(max((1.05 - radius) / 0.25, 0.0), 1.0) * tongue_cover
-            shade = 1.05 - 0.55 * min(radius, 1.0) - 0.14 * np.exp(-((x / 0.08) ** 2))
+            shade = 1.05 - 0.55 * min(radius, 1.0) - 0.07 * np.exp(-((x / 0.08) ** 2))
+            shade += 0.25 * min(y, 0.0)  # its back lies in the dark
             shade = min(max(shade, 0.2), 1.1)
             if flat:
                 shade = 0.9
@@ -358,7 +362,7 @@ def _paint_teeth(inside, texture, u, v, level, span, side, front, narrow, flat):
             a *= fade
             light = level * fade
             if not flat:
-                light *= 0.36 + 0.64 * facing
+                light *= 0.24 + 0.76 * facing * facing
             for c in range(3):
                 t = texture[iq, ip, c] * w00 + texture[iq, ip + 1, c] * w01
                 t += texture[iq + 1, ip, c] * w10 + texture[iq + 1, ip + 1, c] * w11

@@ -20,6 +20,7 @@ from inference_server.portrait.topology import (
 Colour = npt.NDArray[np.float64]  # (3,) RGB, 0..255
 
 LUMA = np.array([0.299, 0.587, 0.114])
+TOOTH_LIGHT = 1.08  # of the lightest skin, before the lips' shade
 _LIP_LINE = rim(LIP_OUTER_UPPER, LIP_OUTER_LOWER)
 _CHEEKS_AND_CHIN = (
     50, 205, 207, 212, 57, 43, 106, 182, 83, 18, 313, 406, 335, 273, 287, 432, 427, 425, 280, 330,
@@ -57,16 +58,17 @@ class Palette:
         light = max(float(np.percentile(skin @ LUMA, 80)), luma)
         chroma = skin_colour / luma - 1
         coloured = float(np.abs(chroma).sum()) > 0.08
-        tint = np.array([0.02, 0.0, -0.05]) * coloured
+        tint = np.array([0.03, 0.0, -0.06]) * coloured
         flat = kind == "drawing"
         lines = flat and not coloured and _is_paper_and_ink(skin)
         brightest = 250.0 if flat else 236.0
-        tooth = np.clip(min(light * 1.15, brightest) * (1 + 0.30 * chroma + tint), 8, brightest)
+        tooth = 1 + 0.40 * chroma + tint
+        tooth *= max(8.0, min(light * TOOTH_LIGHT, brightest / float(tooth.max())))
         if coloured:
             tongue = np.clip(lip_colour * 0.5 + skin_colour * [0.29, 0.21, 0.21], 0, 255)
-            cavity = np.minimum(lip_colour, skin_colour) * [0.32, 0.19, 0.20]
+            cavity = np.minimum(lip_colour, skin_colour) * [0.44, 0.27, 0.27]
         else:
-            tongue, cavity = lip_colour * 0.72, lip_colour * 0.2
+            tongue, cavity = lip_colour * 0.72, lip_colour * 0.28
         if flat and coloured:
             tongue = lip_colour * [0.95, 0.82, 0.82]
         darkest = np.percentile(lips, 4, axis=0)
@@ -83,7 +85,7 @@ class Palette:
             tooth=tooth,
             gum=np.clip(0.6 * lip_colour + 0.3 * skin_colour, 0, 255),
             tongue=tongue,
-            cavity=np.clip(cavity, 3, 60),
+            cavity=np.clip(cavity, 3, 80),
             seam=np.clip(seam, 0, 255),
             grain=_grain(image, mesh),
             flat=flat,

@@ -88,7 +88,7 @@ class MeshWarp:
     """See registry.Renderer."""
 
     name = "mesh_warp"
-    version = "5"
+    version = "6"
     temporal_radius = 0
     parallel = True
 
@@ -191,8 +191,11 @@ def shape_of(prepared: Prepared, motion: Motion, frame: int) -> Shape:
     gaze = _gaze(motion.gaze[frame], weight)
     lids = np.array([lid_motion(float(one[1])) for one in gaze])
     pose = pose_of(motion.head[frame], prepared.fit, prepared.limits)
-    moved = prepared.rig.expression(weights, lids)
-    coarse, refined = prepared.head.deform(moved, pose, prepared.fit)
+    blinks = weight("eyeBlinkRight") + lids[0], weight("eyeBlinkLeft") + lids[1]
+    skin = motion.native[rig.SKIN][frame] if rig.SKIN in motion.native else 0.0
+    moved = prepared.rig.expression(weights, lids, skin) * prepared.loose[:, None]
+    body = motion.native[BODY][frame] if BODY in motion.native else np.zeros(3)
+    coarse, refined = prepared.head.deform(moved, pose, body, prepared.fit)
     return Shape(
         pose=pose,
         gaze=gaze,

@@ -33,6 +33,7 @@ from .rig_mouth import MouthFrame, closing, jaw_weights, mouth_shapes
 
 Array = npt.NDArray[np.float64]
 
+SKIN = "skin"  # in Motion.native: (N, 478, 3) canonical face widths that no ARKit shape tells
 JAW_DEG = 21.0  # rotation that opens most mouths FULL_OPENING wide
 FULL_OPENING = 0.165  # face widths between the inner lips at jawOpen 1; a loud "ah"
 JAW_HINGE = (0.06, -0.06)  # y, z
@@ -69,12 +70,15 @@ class Rig:
     full_gap: Array  # (9, 3) what jawOpen 1 puts between the inner lips
     jaw_gain: float  # of JAW_DEG at jawOpen 1: every mouth opens equally wide
 
-    def expression(self, weights: npt.NDArray[np.floating], lids: Array) -> Array:
+    def expression(
+        self, weights: npt.NDArray[np.floating], lids: Array, skin: Array | float = 0.0
+    ) -> Array:
         """Displacement (478, 3) of a frame.
 
         Args:
             weights: (52,) a row of Motion.expression.
             lids: (2,) added to eyeBlinkRight and eyeBlinkLeft because the lids follow the gaze.
+            skin: (478, 3) a row of SKIN, added to what the weights do.
         """
         amounts = np.asarray(weights, np.float64).copy()
         jaw, closed = float(amounts[_JAW_OPEN]), float(amounts[_MOUTH_CLOSE])
@@ -89,6 +93,7 @@ class Rig:
         gap_at_rest = self._gap(moved)
         if jaw:
             moved += self._open_jaw(self.canonical + moved, jaw)
+        moved += skin
         # mouthClose takes back what the jaw has opened, and no more than the lips' meeting
         undone = (self._gap(moved) - gap_at_rest) * (min(1.0, closed / jaw) if jaw else 0.0)
         undone += max(0.0, closed - jaw) * self.full_gap
