@@ -241,12 +241,12 @@ def _motion(options: argparse.Namespace, console: Console) -> int:
 
 
 def _analyze(options: argparse.Namespace, console: Console) -> int:
-    from .pipeline import analysis_to_json, analyze
+    from .pipeline import analysis_to_json, analyze, correction_to_json
 
     points = Path(options.landmarks) if options.landmarks else None
-    found = analysis_to_json(analyze(Path(options.image), points))
+    portrait = analyze(Path(options.image), points)
     if options.json:
-        console.say(json.dumps(found))
+        console.say(json.dumps(correction_to_json(portrait)))
         return 0
     console.say(f"{options.image}: {found['width']}x{found['height']} px, {found['kind']}")
     for index, face in enumerate(found["faces"]):

@@ -40,6 +40,7 @@ class Face:
     mesh: npt.NDArray[np.float32]  # (478, 3) MediaPipe topology; z in px, smaller is nearer
     landmarks: npt.NDArray[np.float32]  # (68, 2) iBUG order
     source: str  # "mediapipe", "face_alignment" or "manual"
+    placed: tuple[str, ...] = ()  # what was placed by hand and stays there: contours.PLACES
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,6 +23,7 @@ from .keys import MOTION_PARAMS, frame_keys, look_key, rounded
 from .motion import closures
 from .parts import Parts
 from .performance import Performance, ahead, perform
+from .portrait import crop, manual
 from .portrait.topology import IBUG_68, N_MESH
 from .reuse import plan_frames, rows_from_base
 from .stages import Stages
@@ -45,7 +46,7 @@ def analyze(image: Path, landmarks: Path | None = None) -> Portrait:
 
 
 def analysis_to_json(portrait: Portrait) -> dict[str, Any]:
-    """What `analyze` answers; its "faces" is the format of hand-placed points."""
+    """What `analyze` answers."""
     height, width = portrait.rgba.shape[:2]
     faces = [
         {
@@ -57,6 +58,16 @@ def analysis_to_json(portrait: Portrait) -> dict[str, Any]:
         for face in portrait.faces
     ]
     return {"width": width, "height": height, "kind": portrait.kind, "faces": faces}
+
+
+def correction_to_json(portrait: Portrait) -> dict[str, Any]:
+    """The same with the contours of every face, as a file of hand-placed points has them."""
+    height, width = portrait.rgba.shape[:2]
+    faces = [
+        manual.to_json(face, crop.settled(portrait, index), width, height)
+        for index, face in enumerate(portrait.faces)
+    ]
+    return {**analysis_to_json(portrait), "faces": faces}
 
 
 class Studio:

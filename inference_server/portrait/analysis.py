@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_server.datatypes import Face, Portrait
-from inference_server.errors import NoFaceFound, SpecInvalid
+from inference_server.errors import NoFaceFound
 from inference_server.home import home
 from inference_server.image_io import read_picture
 from inference_server.registry import DETECTORS, load
@@ -28,7 +28,7 @@ def analyze(path: Path, landmarks: Path | None = None, detector: str = "mediapip
 
     Args:
         path: any picture that `image_io.read_picture` reads.
-        landmarks: points placed by hand, see `manual`; then nothing is detected.
+        landmarks: what was placed by hand, see `manual`; a face with landmarks is not detected.
         detector: name in `registry.DETECTORS`. Where it finds nothing, face-alignment is tried
             too if its weights are installed.
 
@@ -41,9 +41,10 @@ def analyze(path: Path, landmarks: Path | None = None, detector: str = "mediapip
     rgba = read_picture(path)
     height, width = rgba.shape[:2]
     if landmarks is not None:
-        faces = [manual.to_face(points) for points in manual.read_landmarks(landmarks)]
-        for index, face in enumerate(faces):
-            _check_inside(face, index, width, height)
+        placed = manual.read_landmarks(landmarks)
+        whole = all(one.landmarks is not None for one in placed)
+        found = [] if whole else _detect(opaque(rgba), detector)
+        faces = manual.place(placed, found, width, height)
     else:
         faces = _detect(opaque(rgba), detector)
     if not faces:
@@ -74,20 +75,11 @@ def _area(face: Face) -> float:
     return float(np.prod(face.box[2:] - face.box[:2]))
 
 
-def _check_inside(face: Face, index: int, width: int, height: int) -> None:
-    x, y = face.landmarks.mean(0)
-    if not (0 <= x < width and 0 <= y < height):
-        raise SpecInvalid(
-            f"The points of face {index} lie around {x:.0f}, {y:.0f}, outside the picture "
-            f"({width}x{height}).",
-            "Points are counted in pixels of the upright picture, from its top left.",
-        )
-
-
 def _key(rgba: npt.NDArray[np.uint8], faces: list[Face]) -> str:
     digest = hashlib.sha256(repr(rgba.shape).encode())
     digest.update(rgba.data)
     for face in faces:
         digest.update(face.mesh.astype(np.float32).tobytes())
         digest.update(face.landmarks.astype(np.float32).tobytes())
+        digest.update(repr(face.placed).encode())
     return digest.hexdigest()

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inference_server.datatypes import FaceCrop, Portrait
+from inference_server.datatypes import Face, FaceCrop, Portrait
 from inference_server.errors import NoFaceFound
 
 from . import eye_contour, matting, seam
@@ -21,9 +21,11 @@ _WIDTH_AS_HEIGHT = 1.15  # a wide face counts by its width
 _LARGEST_FACE = 0.8  # of the side; a picture that leaves less room is continued by reflection
 _TOP, _CHIN, _RIGHT, _LEFT = 10, 152, 234, 454
 
+_FACE_FRACTION = 0.44  # height of the face as a part of the side
+_SETTLED_SIDE = 512  # px
 
 def crop_face(
-    portrait: Portrait, face_index: int, size: int, face_fraction: float = 0.44
+    portrait: Portrait, face_index: int, size: int, face_fraction: float = _FACE_FRACTION
 ) -> FaceCrop:
     """Cut one face out of a portrait.
 
@@ -53,12 +55,7 @@ def crop_face(
     to_picture = square_affine(centre, side, size)
     rgba = square_rgba(portrait.rgba, centre, side, size, cv2.BORDER_REFLECT_101)
     image = opaque(rgba)
-    mesh = face.mesh.astype(np.float64) / to_picture[0, 0]
-    mesh[:, :2] -= to_picture[:, 2] / to_picture[0, 0]
-    if face.source == "mediapipe":
-        mesh = _found_again(image, mesh)
-    if face.source != "manual":
-        mesh = eye_contour.snap(image, seam.snap(image, mesh))
+    mesh = _settled(image, _in_crop(face.mesh, to_picture), face)
     matte = matting.matte(rgba, mesh)
     found = matte is not None
     if matte is None:
@@ -96,6 +93,34 @@ def _square_around(
 def _found_again(image: npt.NDArray[np.uint8], mesh: Array) -> Array:
     """The mesh as the detector sees it in the crop, if it is the same face."""
     from .looks import settle  # only for faces that MediaPipe found
+
+def settled(portrait: Portrait, face_index: int) -> npt.NDArray[np.float32]:
+    """The mesh (478, 3) px of the picture, snapped as in a crop of 512 px."""
+    face = portrait.faces[face_index]
+    centre, side = _square_around(face.mesh, portrait.rgba.shape, _FACE_FRACTION)
+    to_picture = square_affine(centre, side, _SETTLED_SIDE)
+    image = opaque(square_rgba(portrait.rgba, centre, side, _SETTLED_SIDE, cv2.BORDER_REFLECT_101))
+    mesh = _settled(image, _in_crop(face.mesh, to_picture), face)
+    mesh *= to_picture[0, 0]
+    mesh[:, :2] += to_picture[:, 2]
+    return mesh.astype(np.float32)
+
+
+def _in_crop(mesh: npt.NDArray[np.float32], to_picture: Array) -> Array:
+    """A mesh (478, 3) px of the picture in px of the crop."""
+    inside = mesh.astype(np.float64) / to_picture[0, 0]
+    inside[:, :2] -= to_picture[:, 2] / to_picture[0, 0]
+    return inside
+
+
+def _settled(image: npt.NDArray[np.uint8], mesh: Array, face: Face) -> Array:
+    """The mesh with lips and eyes where the picture has them, unless they were placed by hand."""
+    if face.source == "mediapipe":
+        mesh = _found_again(image, mesh)
+    if "mouth" not in face.placed:
+        mesh = seam.snap(image, mesh)
+    return eye_contour.snap(image, mesh, face.placed)
+
 
     again = settle(image, mesh)
     return mesh if again is None else again

@@ -7,6 +7,7 @@ line is found that takes in most eye and least skin.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import cv2
@@ -79,25 +80,28 @@ EYES = (
 )
 
 
-def snap(image: npt.NDArray[np.uint8], mesh: Array) -> Array:
+def snap(image: npt.NDArray[np.uint8], mesh: Array, placed: Collection[str] = ()) -> Array:
     """Move lid rims, the rows outside them, and the irises.
 
     Args:
         image: (S, S, 3) RGB crop.
         mesh: (478, 3) px of the crop.
+        placed: what stays as it is: eye_right, eye_left, iris_right, iris_left.
 
     Returns:
         (478, 3) px; an eye whose colours are those of the skin stays as it is.
     """
     snapped = mesh.copy()
-    for eye in EYES:
+    for side, eye in zip(("right", "left"), EYES, strict=True):
         window = _Window.around(image, mesh, eye)
         if window is None:
             continue
-        eyeness = window.eyeness(mesh, eye)
+        eyeness = None if f"eye_{side}" in placed else window.eyeness(mesh, eye)
         if eyeness is not None:
             _move_lid(snapped, mesh, window, eyeness, eye.upper, eye.lid_upper, upwards=True)
             _move_lid(snapped, mesh, window, eyeness, eye.lower, eye.lid_lower, upwards=False)
+        if f"iris_{side}" in placed:
+            continue
         lightness = np.ascontiguousarray(window.lab[..., 0])
         ring = snapped[eye.ring, :2] - window.origin
         irises = snapped[list(eye.iris), :2] - window.origin

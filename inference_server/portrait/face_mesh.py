@@ -35,9 +35,15 @@ TEMPLATE_FILE = Path(__file__).parents[1] / "weights" / "face_template.safetenso
 
 Array = npt.NDArray[np.float64]
 
-# places in the 68 points that expression moves least, and the trust in each: they give the pose
-_LIFT_POSE = (27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 39, 42, 45, 48, 54, 8, 1, 15)
-_LIFT_TRUST = (1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0.5, 0.5, 0.3, 0.3, 0.3)
+# the twelve points that matter most: outer and inner corner of the right eye, inner and outer of
+# the left, tip of the nose, right and left corner of the mouth, upper and lower edge of the lips,
+# chin, right and left side of the face in front of the ears
+TWELVE = (33, 133, 362, 263, 4, 61, 291, 0, 17, 152, 234, 454)
+# mesh points that expression moves least, with the trust in each: they give the pose of placed ones
+_LIFT_TRUST = {
+    168: 1, 197: 1, 5: 1, 4: 1, 98: 1, 97: 1, 2: 1, 326: 1, 327: 1, 33: 1, 133: 1, 362: 1, 263: 1,
+    61: 0.5, 291: 0.5, 152: 0.3, 234: 0.3, 454: 0.3,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,23 +163,29 @@ def _orthographic(points: Array, image: Array, trust: Array) -> tuple[float, Arr
     return float(gains.mean()), np.vstack([top, np.cross(top[0], top[1])])
 
 
-def lift(landmarks: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """The whole mesh (478, 3) in px from 68 iBUG points (68, 2) in px.
+def lift(
+    landmarks: npt.NDArray[np.floating], indices: tuple[int, ...] = IBUG_68
+) -> npt.NDArray[np.float32]:
+    """The whole mesh (478, 3) in px from some of its points (k, 2) in px.
 
     The template takes the pose that explains the points that expression moves least; what remains
-    at each of the 68 points is spread smoothly over the skin. Depth comes from the template.
+    at each given point is spread smoothly over the skin. Depth comes from the template.
+
+    Args:
+        indices: (k,) which points of the mesh they are: the 68 iBUG points, or `TWELVE`.
     """
     image = np.asarray(landmarks, np.float64)
     points = template()
-    stable = points[np.array(IBUG_68)[list(_LIFT_POSE)]]
-    trust = np.array(_LIFT_TRUST)
-    scale, rotation = _orthographic(stable, image[list(_LIFT_POSE)], trust)
+    stable = [place for place, index in enumerate(indices) if index in _LIFT_TRUST]
+    chosen = [indices[place] for place in stable]
+    trust = np.array([_LIFT_TRUST[index] for index in chosen])
+    scale, rotation = _orthographic(points[chosen], image[stable], trust)
     mesh = scale * points @ rotation.T
-    shift = (trust[:, None] * (image - mesh[list(IBUG_68), :2])[list(_LIFT_POSE)]).sum(0)
+    shift = (trust[:, None] * (image[stable] - mesh[chosen, :2])).sum(0)
     mesh[:, :2] += shift / trust.sum()
     mesh[:, 2] -= mesh[:N_SKIN, 2].mean()
     residual = np.zeros((N_MESH, 2))
-    residual[:N_SKIN] = spread(IBUG_68) @ (image - mesh[list(IBUG_68), :2])
+    residual[:N_SKIN] = spread(indices) @ (image - mesh[list(indices), :2])
     for iris, upper, lower in (
         (IRIS_RIGHT, EYE_RIGHT_UPPER, EYE_RIGHT_LOWER),
         (IRIS_LEFT, EYE_LEFT_UPPER, EYE_LEFT_LOWER),

@@ -228,7 +228,7 @@ def test_analyze(program: Program, portrait_path: Path) -> None:
     by_hand = json.loads(program("analyze", portrait_path, "--landmarks", points, "--json").stdout)
     assert by_hand["faces"][0]["source"] == "manual"
     difference = np.subtract(by_hand["faces"][0]["landmarks"], face["landmarks"])
-    assert np.abs(difference).max() < 0.02  # what rounding to px / 100 leaves
+    assert np.abs(difference).max() < 0.03  # what rounding to px / 100 leaves
     assert "face 0" in program("analyze", portrait_path).stdout
 
 
