@@ -22,7 +22,6 @@ from typing import IO
 import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
-import scipy.signal
 import soundfile
 import soxr
 
@@ -36,7 +35,6 @@ Block = npt.NDArray[np.float32]  # (n, channels)
 _BLOCK = 1 << 16  # frames read at a time
 _MIN_RATE, _MAX_RATE = 1_000, 1_000_000  # Hz; outside it the header is damaged
 _MARGIN_S = 0.25  # read before and after the range, so that decoder and filters settle
-_DC_CUTOFF_HZ = 20.0  # below any voice
 _UNSAID_S = 0.1  # of silence at the end: a strip ends on a whole frame, the sound need not
 _SILENT_CHANNEL = 1e-4  # power relative to the loudest channel: -40 dB
 _CANCELLED = 0.02  # power of the mix relative to the loudest channel: -17 dB
@@ -382,10 +380,19 @@ def _finite(block: Block) -> Block:
 
 
 def _remove_dc(samples: npt.NDArray[np.float32]) -> None:
-    """High-pass in place, causal, so that a longer range begins with the same samples."""
-    sos = scipy.signal.butter(2, _DC_CUTOFF_HZ, "high", fs=Speech.SAMPLE_RATE, output="sos")
-    offset = samples[: Speech.SAMPLE_RATE // 20].mean()  # of the first 50 ms
-    state = scipy.signal.sosfilt_zi(sos) * offset
+    """Take the mean of the last 100 ms out, in place: what is below 10 Hz goes.
+
+    It looks back only, so that a longer range begins with the same samples. The mean is that of
+    50 ms, taken twice; before the sound, that of its first 50 ms.
+    """
+    reach = Speech.SAMPLE_RATE // 20
+    before = np.full(2 * reach, samples[:reach].mean(), np.float64)
     for begin in range(0, len(samples), _BLOCK):
         block = samples[begin : begin + _BLOCK]
-        block[:], state = scipy.signal.sosfilt(sos, block, zi=state)
+        heard = np.concatenate([before, block])
+        before = heard[-2 * reach :]
+        mean = heard
+        for _ in range(2):
+            sums = np.cumsum(mean)
+            mean = (sums[reach:] - sums[:-reach]) / reach
+        block -= mean

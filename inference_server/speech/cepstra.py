@@ -12,7 +12,6 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-import scipy.signal
 
 from inference_server.datatypes import Speech
 
@@ -22,6 +21,7 @@ CEPSTRA = 13
 
 _N_FFT = 512
 _N_BANDS = 25
+_BLOCK = 250  # windows at a time
 _LOWEST_HZ, _HIGHEST_HZ = 130.0, 6800.0
 _PRE_EMPHASIS = 0.97
 _LIFTER = 22
@@ -59,8 +59,12 @@ def _bands(samples: Curves) -> Curves:
     """Power in the mel bands, (T, 25)."""
     sharp = np.append(samples[:1], samples[1:] - _PRE_EMPHASIS * samples[:-1])
     windows = np.lib.stride_tricks.sliding_window_view(sharp, WINDOW)[::HOP]
-    spectrum = scipy.fft.rfft(windows * np.hamming(WINDOW), _N_FFT, axis=1)
-    return (spectrum.real**2 + spectrum.imag**2) @ _filterbank()
+    power = np.empty((len(windows), _N_BANDS))
+    for first in range(0, len(windows), _BLOCK):
+        block = windows[first : first + _BLOCK] * np.hamming(WINDOW)
+        spectrum = scipy.fft.rfft(block, _N_FFT, axis=1)
+        power[first : first + _BLOCK] = (spectrum.real**2 + spectrum.imag**2) @ _filterbank()
+    return power
 
 
 @lru_cache(maxsize=1)
@@ -78,11 +82,9 @@ def _filterbank() -> Curves:
 
 def _gain(power: Curves) -> Curves:
     """What is left of each band where noise and echoes are taken out, (T, 25)."""
-    smooth = scipy.signal.lfilter(
-        [1 - _SMOOTH], [1, -_SMOOTH], power, axis=0, zi=_SMOOTH * power[:1]
-    )[0]
-    signal = np.maximum(1, smooth - _lower_envelope(smooth, power[0] / _MOST_GAIN))
-    floor = _lower_envelope(signal, power[0] / _MOST_GAIN)
+    smooth = _follow(power, power[0], _SMOOTH, _SMOOTH)
+    signal = np.maximum(1, smooth - _follow(smooth, power[0] / _MOST_GAIN, _RISES, _FALLS))
+    floor = _follow(signal, power[0] / _MOST_GAIN, _RISES, _FALLS)
     ages = np.arange(len(power))[:, None] * np.log(_FADES)
     peaks = np.exp(np.maximum.accumulate(np.log(signal) - ages, axis=0) + ages)
     before = np.zeros_like(peaks)
@@ -96,12 +98,12 @@ def _gain(power: Curves) -> Curves:
     return (sums[:, last] - sums[:, first]) / (last - first)
 
 
-def _lower_envelope(values: Curves, start: Curves) -> Curves:
-    """A curve that follows falls at once and rises slowly, (T, 25)."""
-    slow, fast = (1 - _RISES) * values, (1 - _FALLS) * values
-    envelope = np.empty_like(values)
+def _follow(values: Curves, start: Curves, rising: float, falling: float) -> Curves:
+    """A curve that keeps a share of itself in each frame, most where the values rise, (T, 25)."""
+    slow, fast = (1 - rising) * values, (1 - falling) * values
+    followed = np.empty_like(values)
     now = start
     for i in range(len(values)):
-        now = np.minimum(_RISES * now + slow[i], _FALLS * now + fast[i])
-        envelope[i] = now
-    return envelope
+        now = np.minimum(rising * now + slow[i], falling * now + fast[i])
+        followed[i] = now
+    return followed

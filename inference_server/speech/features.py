@@ -14,7 +14,7 @@ HOP = 160  # samples = 10 ms
 RATE = 50  # Hz: what the network says, once for two frames of the spectrum
 N_MELS = 64
 LOWEST_HZ, HIGHEST_HZ = 40.0, 7600.0
-BLOCK = 2000  # frames = 20 s at a time, so that memory does not grow with length
+BLOCK = 500  # frames = 5 s at a time, so that memory does not grow with length
 LOUD_REACH, LOUD_STEP = 1000, 50  # frames
 DYNAMIC_RANGE = 14.0  # nats below the loud level at which everything counts as silence
 
@@ -70,7 +70,11 @@ def normalise(mel: Mel, speaking: npt.NDArray[np.bool_]) -> Mel:
     peaks = mel.max(1)
     counted = speaking if speaking.any() else np.ones(len(mel), bool)
     loud = _running_loudness(peaks, counted)[:, None]
-    return ((np.maximum(mel, loud - DYNAMIC_RANGE) - loud + 5) / 4).astype(np.float32)
+    normal = mel - loud
+    np.maximum(normal, -DYNAMIC_RANGE, out=normal)
+    normal += 5
+    normal /= 4
+    return normal
 
 
 def _running_loudness(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import scipy.signal
+import scipy.ndimage
 
 from .seeded import white
 from .voice import STEPS_PER_S
@@ -51,7 +51,7 @@ def sway(
         response = since_s * np.exp(-rate * since_s)  # of x'' + 2 w x' + w^2 x = push
         response *= deviation / np.linalg.norm(response)
         pushes = white(seed, _STREAM + axis, first - memory + 1, n_steps + memory - 1)
-        angles[:, axis] = scipy.signal.oaconvolve(pushes, response, "valid")
+        angles[:, axis] = np.convolve(pushes, response, "valid")
     return angles * _amplitude(speaking)[:, None]
 
 
@@ -65,16 +65,23 @@ def nods(stress: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     reach = round(2 * _NOD_S * STEPS_PER_S)
     window = np.hanning(2 * reach + 1)
     late = round(_NOD_LATE_S * STEPS_PER_S)
-    tops, _ = scipy.signal.find_peaks(stress, height=_NOD_FROM, distance=reach)
+    tops = _tops(stress, reach)
     pushes = np.zeros(len(stress))
     pushes[np.minimum(tops + late, len(stress) - 1)] = np.minimum(1, 2 * stress[tops])
     angles[:, 1] = -_NOD_DEG * np.convolve(pushes, window)[reach : reach + len(stress)]
     return angles
 
 
+def _tops(stress: npt.NDArray[np.float64], reach: int) -> npt.NDArray[np.int64]:
+    """Steps at which the stress is highest within `reach` on both sides; the middle of equals."""
+    highest = stress == scipy.ndimage.maximum_filter1d(stress, 2 * reach + 1)
+    borders = np.flatnonzero(np.diff(np.concatenate([[0], highest & (stress > _NOD_FROM), [0]])))
+    return borders.reshape(-1, 2).sum(1) // 2
+
+
 def _amplitude(speaking: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     reach = round(_SETTLE_S * STEPS_PER_S)
     window = np.hanning(2 * reach + 1)
     padded = np.pad(speaking.astype(np.float64), reach, mode="edge")
-    share = scipy.signal.oaconvolve(padded, window / window.sum(), "valid")
+    share = np.convolve(padded, window / window.sum(), "valid")
     return _IN_SILENCE + (1 - _IN_SILENCE) * share

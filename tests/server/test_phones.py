@@ -10,7 +10,7 @@ from inference_server.audio_io import read_speech
 from inference_server.datatypes import AudioRange
 from inference_server.speech import phones, voice
 from inference_server.speech.acoustics import STATES, bundled
-from inference_server.speech.cepstra import WINDOW, cepstra
+from inference_server.speech.cepstra import HOP, WINDOW, cepstra
 from inference_server.speech.features import RATE
 from inference_server.speech.visemes import VISEMES, of_arpabet
 
@@ -63,8 +63,13 @@ def test_phones_agree_with_those_of_pocketsphinx(samples):
     listen(ears, samples)
     theirs = np.zeros(len(samples) * RATE // 16_000 + 1, int)
     for segment in ears.seg():
-        shape = of_arpabet(segment.word)[0]
-        theirs[segment.start_frame // 2 : segment.end_frame // 2 + 1] = shape
+        first, last = (
+            round((frame * HOP + WINDOW / 2) * RATE / 16_000)
+            for frame in (segment.start_frame, segment.end_frame + 1)
+        )
+        shapes = of_arpabet(segment.word)
+        theirs[first:last] = shapes[0]
+        theirs[(first + last) // 2 : last] = shapes[-1]
     everywhere = np.ones(len(samples) // voice.STEP + 1, bool)
     ours = phones.heard(samples, everywhere).argmax(1)
     assert (ours == theirs).mean() > 0.6  # it hears one path, and its phone model backwards
@@ -74,7 +79,7 @@ def test_chances_of_states_sum_to_one_and_follow_the_model(samples):
     model = bundled()
     assert model.steps.sum(1) == pytest.approx(1, abs=1e-6)
     chances = phones.state_chances(model.likelihoods(cepstra(samples[:16_000])), model)
-    assert chances.shape == ((16_000 - WINDOW) // 160 + 1, len(model.names) * STATES)
+    assert chances.shape == ((16_000 - WINDOW) // HOP + 1, len(model.names) * STATES)
     assert chances.sum(1) == pytest.approx(1)
 
 
