@@ -28,7 +28,9 @@ SOURCE_PARAMS = (  # what a motion source is told
     "lip_amount", "head_amount", "eye_amount", "nod_amount", "still", "mouth", "voice_style",
 )  # fmt: skip
 MOTION_PARAMS = (*SOURCE_PARAMS, "settle", "breathing")  # already in the motion
-RENDERER_PARAMS = ("tooth_show", "tongue", "mouth_dark", "glasses", "layers")  # these count in any style
+RENDERER_PARAMS = (  # these count in any style
+    "tooth_show", "tongue", "mouth_dark", "glasses",
+)  # fmt: skip
 _BLOCK = 1000  # frames at a time, so that memory does not grow with length
 _DRAWING_WEIGHTS = ("face_template",)  # what the speech weights do is in the motion
 

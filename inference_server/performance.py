@@ -15,7 +15,7 @@ import numpy as np
 from . import protocol
 from .datatypes import BlinkCue, Motion, Report, ShotSpec
 from .keys import acting_params, rounded
-from .motion import amounts, channels, closures, cues, ends, holds
+from .motion import amounts, body, channels, closures, cues, ends, holds
 from .motion import report as reports
 from .motion.boil import boiled
 from .registry import SpokenMotion
@@ -53,7 +53,8 @@ def perform(spec: ShotSpec, spoken: SpokenMotion, warn: Callable[[str], None]) -
     held = holds.hold(whole, spec.holds)
     generated = channels.measure(rounded(held))
     edits = _usable_edits(spec, n_frames, warn)
-    motion = rounded(channels.apply(held, edits) if edits else held)
+    edited = channels.apply(held, edits) if edits else held
+    motion = rounded(_with_body(spec, edited))
     found = reports.report(motion, spoken.silent, spoken.closures)
     return Performance(
         motion=boiled(motion, str(acting_params(spec.style, spec.params).get("boil"))),
@@ -92,6 +93,13 @@ def _shaped(spec: ShotSpec, motion: Motion) -> Motion:
     eye_amount = float(params["eye_amount"])
     motion = amounts.scale(motion, spec.amounts, eye_amount, spec.seed, begin_s)
     return ends.settle(cues.perform(motion, spec.cues), float(params["settle"]))
+
+
+def _with_body(spec: ShotSpec, motion: Motion) -> Motion:
+    params = {**_DEFAULTS, **spec.params}
+    breathing = 0.0 if params["still"] else float(params["breathing"])
+    begin_s = spec.audio.start_s + spec.lead / float(spec.fps)
+    return body.follow(motion, breathing, spec.seed, begin_s)
 
 
 def _warn_of_late(spec: ShotSpec, n_frames: int, warn: Callable[[str], None]) -> None:

@@ -130,6 +130,7 @@ PARAMS = (
     Param("eye_amount", "Eyes", 1.0, 0.0, 2.0, description="how often the eyes blink and wander"),
     Param("nod_amount", "Nods", 0.0, 0.0, 2.0, description="how far stressed syllables nod"),
     Param("settle", "Settle", 0.0, 0.0, 2.0, description="seconds to and from rest at both ends"),
+    Param("breathing", "Breathing", 0.5, 0.0, 1.0, description="how far the shoulders rise"),
     Param("still", "Still", False, description="only lips and blinks move"),
     Param("mouth", "Mouth", "neural", choices=("neural", "rules"), description="who hears lips"),
     Param("voice_style", "Voice Style", "", is_path=True, description="made by learn-style"),
@@ -156,8 +157,11 @@ PARAMS = (
           description="the drawing wobbles as if made anew, as often as that"),
     Param("tongue", "Tongue", 1.0, 0.0, 2.0, description="how much of the tongue shows; 0: none"),
     Param("mouth_dark", "Mouth Shade", 1.0, 0.0, 2.0, description="how dark it is in the mouth"),
+    Param("glasses", "Glasses", "auto", choices=("auto", "none", "clear", "dark"),
+          description="what the face wears: it stays rigid, and eyes behind dark ones hidden"),
     Param("framing", "Framing", "crop", choices=("crop", "picture"), description="face or all"),
-    Param("alpha", "Alpha", False, description="transparent background, from the matte"),
+    Param("alpha", "Alpha", False, description="transparent background, from the matte; "
+          "framed as a picture: only what moves, to be laid over other shots of it"),
 )
 # fmt: on
 

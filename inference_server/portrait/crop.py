@@ -19,18 +19,20 @@ Array = npt.NDArray[np.float64]
 _SHIFT = 0.04  # of the side, towards the chin: more room for the shoulders than above the hair
 _WIDTH_AS_HEIGHT = 1.15  # a wide face counts by its width
 _LARGEST_FACE = 0.8  # of the side; a picture that leaves less room is continued by reflection
+_OVERSCAN = 0.06  # of the side: picture kept around the square, for what a turn brings in
 _TOP, _CHIN, _RIGHT, _LEFT = 10, 152, 234, 454
-
 _FACE_FRACTION = 0.44  # height of the face as a part of the side
 _SETTLED_SIDE = 512  # px
+
 
 def crop_face(
     portrait: Portrait, face_index: int, size: int, face_fraction: float = _FACE_FRACTION
 ) -> FaceCrop:
     """Cut one face out of a portrait.
 
-    The square has its sides along the picture's and lies inside the picture, unless the face would
-    then fill more than 0.8 of it; what is missing is a reflection of the picture.
+    The square has its sides along the picture's and lies inside the picture, with a margin that the
+    frames do not show, unless the face would then fill more than 0.8 of it; what is missing is a
+    reflection of the picture.
 
     Args:
         portrait: from `analysis.analyze`.
@@ -82,17 +84,15 @@ def _square_around(
     face = max(float(np.linalg.norm(down)), _WIDTH_AS_HEIGHT * float(width))
     extent = np.array(shape[1::-1], np.float64)
     side = face / face_fraction
-    side = max(min(side, float(extent.min())), face / _LARGEST_FACE)
+    room = 1 + 2 * _OVERSCAN
+    side = max(min(side, float(extent.min()) / room), face / _LARGEST_FACE)
     centre = (points[_TOP] + points[_CHIN]) / 2 + _SHIFT * side * down / np.linalg.norm(down)
     # pixels reach half a pixel beyond their centres: the picture spans -0.5 .. extent - 0.5
-    low, high = side / 2 - 0.5, extent - 0.5 - side / 2
+    reach = np.minimum(room * side, np.maximum(extent, side)) / 2
+    low, high = reach - 0.5, extent - 0.5 - reach
     inside = np.clip(centre, low, np.maximum(low, high))
     return np.where(extent >= side, inside, (extent - 1) / 2), side
 
-
-def _found_again(image: npt.NDArray[np.uint8], mesh: Array) -> Array:
-    """The mesh as the detector sees it in the crop, if it is the same face."""
-    from .looks import settle  # only for faces that MediaPipe found
 
 def settled(portrait: Portrait, face_index: int) -> npt.NDArray[np.float32]:
     """The mesh (478, 3) px of the picture, snapped as in a crop of 512 px."""
@@ -121,6 +121,10 @@ def _settled(image: npt.NDArray[np.uint8], mesh: Array, face: Face) -> Array:
         mesh = seam.snap(image, mesh)
     return eye_contour.snap(image, mesh, face.placed)
 
+
+def _found_again(image: npt.NDArray[np.uint8], mesh: Array) -> Array:
+    """The mesh as the detector sees it in the crop, if it is the same face."""
+    from .looks import settle  # only for faces that MediaPipe found
 
     again = settle(image, mesh)
     return mesh if again is None else again

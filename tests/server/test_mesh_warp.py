@@ -327,21 +327,6 @@ def test_half_a_blink_covers_half_the_eye(prepared: Prepared) -> None:
         assert 0.4 < (half[upper, 1] - still[upper, 1]) / opening < 0.6
 
 
-def test_transparent_pictures_keep_the_body(portrait: Portrait) -> None:
-    crop = crop_face(portrait, 0, 256)
-    look = replace(LOOK, framing="picture", alpha=True, size=512)
-    ready = RENDERER.prepare(portrait, crop, look)
-    still, turned = RENDERER.render(ready, motion({}, {"head": (15, 0, 0)}), [0, 1])
-    x0, y0 = ready.scene.corner
-    height, width = ready.scene.shape
-    below = still[y0 + height :, :, 3]
-    assert below.shape[0] > 40 and (below == 255).mean() > 0.2
-    seam = still[y0 + height - 1 : y0 + height + 1, :, 3].astype(int)
-    assert np.abs(seam[1] - seam[0]).mean() < 6
-    assert (still[y0 + height :] == turned[y0 + height :]).all()
-    assert (still[..., 3] == 0).mean() > 0.1
-
-
 def test_background_never_moves(portrait: Portrait, crop: FaceCrop, prepared: Prepared) -> None:
     clear = RENDERER.prepare(portrait, crop, replace(LOOK, alpha=True))
     moving = motion({}, {"head": (18, 8, -6), "jawOpen": 1.0}, {"head": (-18, -8, 6, 0.1, 0, 0.2)})

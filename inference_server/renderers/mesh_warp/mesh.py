@@ -25,7 +25,7 @@ from inference_server.portrait.topology import (
     N_MESH,
 )
 
-from .pose import Pose, place, slide
+from .pose import Pose, place, slide, sway
 from .subdivision import subdivide
 
 Array = npt.NDArray[np.float64]
@@ -44,6 +44,7 @@ class HeadMesh:
     rest: Array  # (n, 3) px, at rest
     pose_weights: Array  # (n,) 1 turns with the head, 0 stays
     motion_weights: Array  # (n,) share of the expression that is shown: 0 at borders held still
+    body_weights: Array  # (n,) 1 goes with the shoulders
     axis: Array  # (n, 3) px: the head's axis at the level of each vertex, at rest
     outline: Array  # (n,) 1 on the outline of the head, 0 on the face and on the body
     follow_oval: csr_matrix  # (n - 478, 36) expression of the grid, from that of the face's oval
@@ -54,16 +55,17 @@ class HeadMesh:
     mouth_rim: npt.NDArray[np.int32]  # refined inner lip line: upper row, then lower row back
     eye_rims: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]  # right, left
 
-    def deform(self, expression: Array, pose: Pose, fit: Fit) -> tuple[Array, Array]:
+    def deform(self, expression: Array, pose: Pose, body: Array, fit: Fit) -> tuple[Array, Array]:
         """Coarse (n, 3) and refined (m, 3) vertices in px.
 
-        `expression` is (478, 3) in face widths, canonical axes.
+        `expression` is (478, 3) in face widths, canonical axes; `body` (3,) as in motion.body.
         """
         moved = fit.scale * expression @ fit.rotation.T
         moved = np.concatenate([moved, self.follow_oval @ moved[list(FACE_OVAL)]])
         moved *= self.motion_weights[:, None]
         coarse = place(self.rest + moved, self.pose_weights, pose, fit)
         coarse[:, :2] += slide(self.rest, self.axis, self.outline, pose, fit)
+        coarse[:, :2] += sway(self.rest, self.body_weights, body, fit)
         return coarse, self.rest_refined + self.refine @ (coarse - self.rest)
 
 
@@ -109,6 +111,7 @@ def build(
     loose = share * np.exp(-((distance[:, None] / 0.16) ** 1.5))
     rows = np.repeat(np.arange(len(grid)), near.shape[1])
     follow = coo_matrix((loose.ravel(), (rows, near.ravel())), shape=(len(grid), len(FACE_OVAL)))
+    shoulders = 0 * pose_weights if sheet else 1 - pose_weights
     level = np.concatenate([fit.canonical, canonical])[:, 1]
     axis = np.column_stack([0 * level, level, np.full_like(level, SHELL_DEPTH)])
     outline = pose_weights * _smoothstep(distance, 0, OUTLINE) * (0 if sheet else 1)
@@ -118,6 +121,7 @@ def build(
         rest=rest,
         pose_weights=np.concatenate([np.ones(N_MESH), pose_weights]) * hold,
         motion_weights=hold,
+        body_weights=np.concatenate([np.zeros(N_MESH), shoulders]) * hold,
         axis=fit.to_picture(axis),
         outline=np.concatenate([np.zeros(N_MESH), outline]) * hold,
         follow_oval=follow.tocsr(),

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_server.datatypes import FaceCrop, Look, Portrait
-from inference_server.portrait import matting
 from inference_server.portrait.face_mesh import Fit
+from inference_server.portrait.resampling import square_rgba
 from inference_server.portrait.topology import LIP_OUTER_LOWER, LIP_OUTER_UPPER, MOUTH_RIM, rim
 
 from .background import push_pull, separate
@@ -22,6 +22,7 @@ Image = npt.NDArray[np.uint8]
 
 PAD = 0.17  # of the side: texture beyond the picture, for what moves in from outside
 _LIP_LINE = rim(LIP_OUTER_UPPER, LIP_OUTER_LOWER)
+_BLEND = 0.05  # of the side: a square's background turns into the picture around it over this
 _CUTOUT_SHARE = 0.005  # of the pixels transparent: the source is a cut-out
 
 
@@ -38,7 +39,6 @@ class Stage:
     matte: npt.NDArray[np.float32]  # (h, w) 0..1
     figure_found: bool  # the matte tells a figure from a background
     held: tuple[bool, bool, bool, bool]  # borders (left, top, right, bottom) that must not move
-    cover: npt.NDArray[np.float32] | None  # (H, W) 0..1 matte of the frame; None: not wanted
 
     @property
     def image(self) -> Image:
@@ -84,7 +84,7 @@ def _matte(crop: FaceCrop) -> tuple[npt.NDArray[np.float32], bool]:
 def stage(portrait: Portrait, crop: FaceCrop, look: Look) -> Stage:
     """Lay out a frame: the face crop alone, or the whole picture around it."""
     if look.framing == "picture":
-        return _picture_stage(portrait, crop, look.size, look.alpha)
+        return _picture_stage(portrait, crop, look.size)
     return _crop_stage(portrait, crop, look.size)
 
 
@@ -105,7 +105,6 @@ def _crop_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
         matte=np.clip(_resized(matte, (size, size)), 0, 1),
         figure_found=found,
         held=(False, False, False, False),
-        cover=None,
     )
 
 
@@ -124,28 +123,14 @@ def _surroundings(
     pad: int,
 ) -> Image:
     """The picture in and around a crop, mirrored where the picture ends."""
-    scale = zoom / float(np.sqrt(abs(np.linalg.det(to_picture[:, :2]))))  # frame px per picture px
-    picture, shrink = portrait.rgba, 1.0
-    if scale < 1:
-        height, width = picture.shape[:2]
-        smaller = (max(2, round(width * scale)), max(2, round(height * scale)))
-        picture = _resized(picture, smaller)
-        shrink = smaller[0] / width
-    affine = to_picture.copy()
-    affine[:, :2] /= zoom
-    affine[:, 2] -= affine[:, :2] @ np.full(2, pad + (zoom - 1) / 2)
-    affine *= shrink
-    affine[:, 2] += (shrink - 1) / 2
-    return cv2.warpAffine(
-        _over_white(picture),
-        affine,
-        (size + 2 * pad, size + 2 * pad),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )
+    scale = float(np.sqrt(abs(np.linalg.det(to_picture[:, :2])))) / zoom  # picture px per frame px
+    wide = size + 2 * pad
+    middle = to_picture[:, :2] @ np.full(2, (size - zoom + 1) / (2 * zoom)) + to_picture[:, 2]
+    cut = square_rgba(portrait.rgba, middle, wide * scale, wide, cv2.BORDER_REFLECT_101)
+    return _over_white(cut)
 
 
-def _picture_stage(portrait: Portrait, crop: FaceCrop, size: int, alpha: bool) -> Stage:
+def _picture_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
     height, width = portrait.rgba.shape[:2]
     scale = size / max(height, width)
     frame_size = (max(2, round(width * scale)), max(2, round(height * scale)))
@@ -172,13 +157,6 @@ def _picture_stage(portrait: Portrait, crop: FaceCrop, size: int, alpha: bool) -
         matte, into, shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     held = (x0 > 0, y0 > 0, int(x1) < frame_size[0], int(y1) < frame_size[1])
-    cover = None
-    if alpha:
-        cover = _whole_matte(portrait, crop, frame_size, to_frame)
-        shown = cover[y0:y1, x0:x1]
-        share = _distance_share(shape, held)
-        matte = shown + (np.clip(matte, 0, 1) - shown) * share
-        cover[y0:y1, x0:x1] = matte
     return Stage(
         frame=frame,
         corner=(int(x0), int(y0)),
@@ -189,52 +167,7 @@ def _picture_stage(portrait: Portrait, crop: FaceCrop, size: int, alpha: bool) -
         matte=np.clip(matte, 0, 1),
         figure_found=found,
         held=held,
-        cover=cover,
     )
-
-
-def _whole_matte(
-    portrait: Portrait,
-    crop: FaceCrop,
-    frame_size: tuple[int, int],
-    to_frame: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float32]:
-    """Coverage (H, W) of the figure in the whole picture, body and all.
-
-    `to_frame` (2, 3) takes px of the crop to px of the frame.
-    """
-    rgba = np.ascontiguousarray(_resized(portrait.rgba, frame_size))
-    alpha = rgba[..., 3].astype(np.float32) / 255
-    if not crop.matte_found or float((alpha < 0.5).mean()) > _CUTOUT_SHARE:
-        return alpha
-    # the matting looks at squares
-    width, height = frame_size
-    side = max(frame_size)
-    left, top = (side - width) // 2, (side - height) // 2
-    square = cv2.copyMakeBorder(
-        rgba, top, side - height - top, left, side - width - left, cv2.BORDER_REPLICATE
-    )
-    mesh = crop.mesh.astype(np.float64)
-    mesh[:, :2] = mesh[:, :2] @ to_frame[:, :2].T + to_frame[:, 2] + [left, top]
-    mesh[:, 2] *= float(np.sqrt(abs(np.linalg.det(to_frame[:, :2]))))
-    found = matting.matte(square, mesh)
-    if found is None:
-        return np.zeros(alpha.shape, np.float32)
-    return np.ascontiguousarray(found[top : top + height, left : left + width], np.float32)
-
-
-def _distance_share(
-    shape: tuple[int, int], held: tuple[bool, bool, bool, bool]
-) -> npt.NDArray[np.float32]:
-    """(h, w) 0 at borders beyond which the picture goes on, 1 well inside."""
-    height, width = shape
-    y, x = np.mgrid[:height, :width]
-    share = np.ones(shape, np.float32)
-    for on, gap in zip(held, (x, y, width - 1 - x, height - 1 - y), strict=True):
-        if on:
-            t = np.clip(gap / (0.14 * max(shape)), 0, 1)
-            share = np.minimum(share, t * t * (3 - 2 * t))
-    return share.astype(np.float32)
 
 
 def closed_mouth(scene: Stage, gap_px: float) -> Image:
@@ -322,7 +255,25 @@ def layers(scene: Stage, figure: Image, fit: Fit) -> tuple[Image, Image]:
     level = (x - fit.translation[0]) * down[0] + (y - fit.translation[1]) * down[1]
     below_mouth = np.clip((level - 0.36) / 0.14, 0, 1).astype(np.float32)  # face widths
     inner[:], background = separate(inner.copy(), scene.matte, below_mouth)
+    if any(scene.held):
+        share = _inwards(scene.shape, scene.held)[..., None]
+        mixed = scene.image * (1 - share) + background * share
+        background = (mixed + 0.5).astype(np.uint8)
     return wide, background
+
+
+def _inwards(
+    shape: tuple[int, int], held: tuple[bool, bool, bool, bool]
+) -> npt.NDArray[np.float32]:
+    """(h, w) 0 at borders beyond which the picture goes on, 1 a little inside of them."""
+    height, width = shape
+    y, x = np.mgrid[:height, :width]
+    gap = np.full(shape, np.inf)
+    for on, away in zip(held, (x, y, width - 1 - x, height - 1 - y), strict=True):
+        if on:
+            gap = np.minimum(gap, away)
+    t = np.clip((gap - 1) / (_BLEND * max(shape)), 0, 1)
+    return (t * t * (3 - 2 * t)).astype(np.float32)
 
 
 def figure_plates(

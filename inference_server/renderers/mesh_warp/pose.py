@@ -12,6 +12,7 @@ from inference_server.portrait.face_mesh import Fit
 Array = npt.NDArray[np.float64]
 
 PIVOT = np.array([0.0, 0.25, 0.05])  # face widths: where the skull sits on the neck
+CHEST = np.array([0.0, 2.0, 0.1])  # face widths: about which shoulders roll
 # What a detector sees of a turn that is drawn is less than the turn: about three quarters
 # (tests/bench/obedience). Real heads agree best with no gain at all (tests/bench/picture); with
 # these it sees 9 degrees where 10 are asked for, and the real pictures lose less than 0.1 dB.
@@ -126,6 +127,17 @@ def slide(rest: Array, axis: Array, share: Array, pose: Pose, fit: Fit) -> Array
     outwards = excess * across > 0
     excess *= pose.zoom * np.where(outwards, 1 - (1 - NEAR_SHARE) * near, 1.0)
     return excess[:, None] * [np.cos(pose.turn[2]), np.sin(pose.turn[2])]
+
+
+def sway(rest: Array, weights: Array, body: Array, fit: Fit) -> Array:
+    """(n, 2) px that points (n, 3) move with the shoulders, each by its share (n,).
+
+    `body` (3,): shift right and down in face widths, roll in degrees; see motion.body.
+    """
+    x, y = (rest - fit.to_picture(CHEST))[:, :2].T
+    angle = np.radians(body[2])
+    moved = np.column_stack([-angle * y, angle * x]) + fit.scale * body[:2]
+    return weights[:, None] * moved
 
 
 def rigid_affine(anchor: Array, pose: Pose, fit: Fit) -> Array:

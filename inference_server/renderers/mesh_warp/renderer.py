@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_server.datatypes import ARKIT_INDEX, FaceCrop, Look, Motion, Portrait
+from inference_server.motion.body import BODY
 from inference_server.motion.boil import drawing_of
 from inference_server.portrait import face_mesh
 from inference_server.portrait.face_mesh import Fit
@@ -29,8 +30,10 @@ from inference_server.portrait.topology import (
     rim,
 )
 
-from . import eyes, lids, mesh, mouth, restyle, rig
+from . import eyes, glasses, lids, light, mesh, mouth, restyle, rig
 from .eyes import Eye, gaze_offset, lid_motion
+from .glasses import Lenses
+from .light import Light
 from .mesh import HeadMesh
 from .mouth import Jaw, Mouth, Wishes
 from .palette import Palette
@@ -60,14 +63,18 @@ class Prepared:
 
     scene: Stage
     frames: tuple[Image, ...]  # (H, W, 4) the whole frame at rest, of each drawing
+    patch: bool  # only what differs from the frame at rest is shown, to be laid over others
     fit: Fit
     limits: PoseLimits
     rig: Rig
+    worn: Lenses
+    loose: Array  # (478,) share of the expression that glasses leave each point
     head: HeadMesh
     eyes: tuple[Eye, Eye]  # the person's right, left
     mouth: Mouth
     photo: Plates
     drawn: tuple[Drawn, ...]  # in the medium, as often as it boils; none: a photo
+    light: Light | None  # None: a medium without shade
     step: int  # px per sample of the backward map
 
 
@@ -95,25 +102,30 @@ class MeshWarp:
     def prepare(self, portrait: Portrait, face_crop: FaceCrop, look: Look) -> Prepared:
         """Cut the portrait into layers and build its rig."""
         scene = stage(portrait, face_crop, look)
+        patch = look.alpha and look.framing == "picture"
         fit = face_mesh.fit(scene.mesh)
         face_rig = rig.build(fit.canonical, fit.rotation[:2])
+        worn = glasses.lenses(scene.image, fit, str(look.params.get("glasses", "auto")))
         palette = Palette.of(scene.image, scene.mesh, face_crop.kind)
         side = max(scene.shape)
         figure = closed_mouth(scene, face_rig.mouth.gap * fit.scale)
         cut_out, clean = layers(scene, figure, fit)
         drawn: tuple[Drawn, ...] = ()
         if look.style != "photo":
-            drawn = restyle.drawings(scene, figure, clean, look, opaque=not look.alpha)
+            drawn = restyle.drawings(scene, figure, clean, look, opaque=not look.alpha or patch)
         # drawn frames need the photo only as a model for what is drawn anew
-        opaque = not look.alpha or bool(drawn)
+        opaque = not look.alpha or patch or bool(drawn)
         photo = figure_plates(scene, cut_out, clean, opaque, still=scene.image)
         frames = [one.frame for one in drawn] or [scene.frame]
         return Prepared(
             scene=scene,
-            frames=tuple(_frame_at_rest(frame, scene, not look.alpha) for frame in frames),
+            frames=tuple(_at_rest(frame, 0 if patch else 255) for frame in frames),
+            patch=patch,
             fit=fit,
             limits=PoseLimits.of(fit),
             rig=face_rig,
+            worn=worn,
+            loose=glasses.looseness(fit.canonical, worn),
             head=mesh.build(
                 scene.mesh, fit, scene.shape, scene.pad, scene.held, not scene.figure_found
             ),
@@ -130,6 +142,9 @@ class MeshWarp:
             ),  # fmt: skip
             photo=photo,
             drawn=drawn,
+            light=light.measure(scene.image, scene.mesh, scene.matte, scene.pad, fit)
+            if all(one.medium.style.shaded for one in drawn)
+            else None,
             step=2 if side > _FINE_SIDE else 1,
         )
 
@@ -168,17 +183,13 @@ class MeshWarp:
         return lips
 
 
+def _at_rest(frame: Image, alpha: int) -> Image:
+    return np.dstack([frame, np.full(frame.shape[:2], alpha, np.uint8)])
+
+
 def _wishes(look: Look) -> Wishes:
     amounts = (float(look.params.get(name, 1.0)) for name in ("tooth_show", "tongue", "mouth_dark"))
     return Wishes(*amounts)
-
-
-def _frame_at_rest(frame: Image, scene: Stage, opaque: bool) -> Image:
-    """(H, W, 4): around the square a transparent frame shows the rest of the figure."""
-    alpha = np.full(frame.shape[:2], 255 if opaque else 0, np.uint8)
-    if not opaque and scene.cover is not None:
-        alpha = (scene.cover * 255 + 0.5).astype(np.uint8)
-    return np.dstack([frame, alpha])
 
 
 def shape_of(prepared: Prepared, motion: Motion, frame: int) -> Shape:
@@ -188,18 +199,18 @@ def shape_of(prepared: Prepared, motion: Motion, frame: int) -> Shape:
     def weight(name: str) -> float:
         return float(weights[ARKIT_INDEX[name]])
 
-    gaze = _gaze(motion.gaze[frame], weight)
+    hidden = prepared.worn == "dark"
+    gaze = (np.zeros(2), np.zeros(2)) if hidden else _gaze(motion.gaze[frame], weight)
     lids = np.array([lid_motion(float(one[1])) for one in gaze])
     pose = pose_of(motion.head[frame], prepared.fit, prepared.limits)
     blinks = weight("eyeBlinkRight") + lids[0], weight("eyeBlinkLeft") + lids[1]
-    skin = motion.native[rig.SKIN][frame] if rig.SKIN in motion.native else 0.0
-    moved = prepared.rig.expression(weights, lids, skin) * prepared.loose[:, None]
+    moved = prepared.rig.expression(weights, lids) * prepared.loose[:, None]
     body = motion.native[BODY][frame] if BODY in motion.native else np.zeros(3)
     coarse, refined = prepared.head.deform(moved, pose, body, prepared.fit)
     return Shape(
         pose=pose,
         gaze=gaze,
-        blinks=(weight("eyeBlinkRight") + lids[0], weight("eyeBlinkLeft") + lids[1]),
+        blinks=(0.0, 0.0) if hidden else blinks,
         jaw=Jaw(
             opening=weight("jawOpen") * prepared.rig.jaw_gain,
             sideways=weight("jawLeft") - weight("jawRight"),
@@ -260,12 +271,21 @@ def draw(prepared: Prepared, shape: Shape) -> Image:
         canvas[..., :3] = drawn.medium.develop(canvas[..., :3])
         for patch in _patches(prepared, shape):
             _redraw(prepared, shape, canvas, patch, [coarse, *fine], drawn.medium)
-    frame = prepared.frames[shape.drawing % len(prepared.frames)]
-    if canvas.shape[:2] == frame.shape[:2]:
+    if prepared.light is not None and shape.pose.turn.any():
+        light.cast(canvas, coarse, prepared.light.factors(shape.pose))
+    return _in_frame(prepared, canvas, prepared.frames[shape.drawing % len(prepared.frames)])
+
+
+def _in_frame(prepared: Prepared, canvas: Image, frame: Image) -> Image:
+    """(H, W, 4) the square in the frame that it is part of."""
+    if frame.shape == canvas.shape and not prepared.patch:
         return canvas
-    x, y = prepared.scene.corner
+    (x, y), (height, width) = prepared.scene.corner, prepared.scene.shape
     whole = frame.copy()
-    whole[y : y + height, x : x + width] = canvas
+    square = whole[y : y + height, x : x + width]
+    if prepared.patch:
+        canvas[..., 3] = 255 * (canvas[..., :3] != square[..., :3]).any(2)
+    square[:] = canvas
     return whole
 
 
