@@ -248,6 +248,7 @@ def _analyze(options: argparse.Namespace, console: Console) -> int:
     if options.json:
         console.say(json.dumps(correction_to_json(portrait)))
         return 0
+    found = analysis_to_json(portrait)
     console.say(f"{options.image}: {found['width']}x{found['height']} px, {found['kind']}")
     for index, face in enumerate(found["faces"]):
         x0, y0, x1, y1 = face["box"]
@@ -271,7 +272,6 @@ def _learn_style(options: argparse.Namespace, console: Console) -> int:
         fits = {name: [round(each, 3) for each in fit] for name, fit in lesson.fits.items()}
         fields = {
             "seconds": round(lesson.seconds, 2),
-            "speech_s": round(lesson.speech_s, 2),
             "lag_ms": lesson.lag_ms,
             "likeness": round(lesson.likeness, 3),
             "fits": fits,
@@ -281,7 +281,7 @@ def _learn_style(options: argparse.Namespace, console: Console) -> int:
         return 0
     early = "late" if lesson.lag_ms > 0 else "early"
     lag = f"; the sound is {abs(lesson.lag_ms)} ms {early} (corrected)" if lesson.lag_ms else ""
-    console.say(f"{target}: from {lesson.speech_s:.0f} s of speech{lag}.")
+    console.say(f"{target}: from {lesson.seconds:.0f} s{lag}.")
     for finding in lesson.findings:
         console.say(f"  {finding}")
     return 0

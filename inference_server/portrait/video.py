@@ -38,6 +38,7 @@ STABLE = (
 )  # fmt: skip
 _LONGEST_SIDE = 800  # px; larger pictures are tracked at this size
 _FACE_SURE = 0.3
+_SAME_FACE = 1.5  # widths between the eyes that a face may move from frame to frame
 
 
 def track(clip: Path, longest_s: float = 1e9) -> tuple[Array, Flags, float]:
@@ -46,6 +47,47 @@ def track(clip: Path, longest_s: float = 1e9) -> tuple[Array, Flags, float]:
     Raises:
         ImageUnreadable: not a video.
     """
+    frames, fps = _faces(clip, longest_s, 1)
+    lost = np.full((N_MESH, 3), np.nan)
+    mesh = np.array([faces[0] if faces else lost for faces in frames]).reshape(-1, N_MESH, 3)
+    return mesh, np.isfinite(mesh[:, 0, 0]), fps
+
+
+def track_all(
+    clip: Path, longest_s: float, most: int
+) -> tuple[list[tuple[Array, Flags]], int, float]:
+    """Mesh and found of each face, up to `most` at a time, longest seen first; frames; and fps.
+
+    Raises:
+        ImageUnreadable: not a video.
+    """
+    frames, fps = _faces(clip, longest_s, most)
+    people: list[Array] = []
+    last: list[Array] = []  # of each, the face as it was seen last
+    for t, faces in enumerate(frames):
+        free = list(range(len(people)))
+        for points in faces:
+            near = [i for i in free if _apart(points, last[i]) < _SAME_FACE]
+            if near:
+                who = min(near, key=lambda i: _apart(points, last[i]))
+                free.remove(who)
+            else:
+                who = len(people)
+                people.append(np.full((len(frames), N_MESH, 3), np.nan))
+                last.append(points)
+            people[who][t] = last[who] = points
+    tracks = [(mesh, np.isfinite(mesh[:, 0, 0])) for mesh in people]
+    return sorted(tracks, key=lambda each: -int(each[1].sum())), len(frames), fps
+
+
+def _apart(a: Array, b: Array) -> float:
+    """Distance of two faces, in the width between the eyes of the larger."""
+    eyes = max(float(np.linalg.norm(np.subtract(*p[list(EYE_CORNERS)]))) for p in (a, b))
+    return float(np.linalg.norm(a.mean(0) - b.mean(0))) / eyes
+
+
+def _faces(clip: Path, longest_s: float, most: int) -> tuple[list[list[Array]], float]:
+    """The meshes (478, 3) px of each frame, and fps."""
     import mediapipe
 
     capture = cv2.VideoCapture(str(clip))
@@ -53,10 +95,10 @@ def track(clip: Path, longest_s: float = 1e9) -> tuple[Array, Flags, float]:
     if not capture.isOpened() or not fps > 0:
         raise ImageUnreadable(f'"{clip.name}" holds no pictures.', "Choose a video of a speaker.")
     face_mesh = mediapipe.solutions.face_mesh.FaceMesh(
-        refine_landmarks=True, min_detection_confidence=_FACE_SURE
+        refine_landmarks=True, min_detection_confidence=_FACE_SURE, max_num_faces=most
     )
-    meshes: list[npt.NDArray[np.float64]] = []
-    while len(meshes) < longest_s * fps:
+    frames: list[list[Array]] = []
+    while len(frames) < longest_s * fps:
         ok, bgr = capture.read()
         if not ok:
             break
@@ -65,14 +107,15 @@ def track(clip: Path, longest_s: float = 1e9) -> tuple[Array, Flags, float]:
         if shrink < 1:
             bgr = cv2.resize(bgr, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         faces = face_mesh.process(np.ascontiguousarray(bgr[..., ::-1])).multi_face_landmarks
-        points = np.full((N_MESH, 3), np.nan)
-        if faces:
-            points = np.array([(p.x * width, p.y * height, p.z * width) for p in faces[0].landmark])
-        meshes.append(points)
+        frames.append(
+            [
+                np.array([(p.x * width, p.y * height, p.z * width) for p in face.landmark])
+                for face in faces or ()
+            ]
+        )
     face_mesh.close()
     capture.release()
-    mesh = np.array(meshes).reshape(-1, N_MESH, 3)
-    return mesh, np.isfinite(mesh[:, 0, 0]), fps
+    return frames, fps
 
 
 def filled(mesh: Array, found: Flags) -> Array:

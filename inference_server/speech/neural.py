@@ -57,12 +57,12 @@ class Neural:
         """
         amounts = Amounts.of(params)
         chosen = params.get("voice_style", "")
-        style = read_style(Path(chosen)) if chosen else NOBODY
+        style = read_style(Path(chosen), hearing.bundled()) if chosen else NOBODY
         at = Frames(fps, n_frames)
         spoken = speaking(speech.samples)
         heard, known = listen(speech.samples, spoken, style)
         spoken = np.pad(spoken, (0, at.missing_steps(len(spoken))))
-        active = activity(spoken, _BEFORE_S, _AFTER_S, _RAMP_S)
+        active = activity_of(spoken)
         active_50 = active[:: STEPS_PER_S // RATE]
         life = at(active) * amounts.lips
         expression, missed = _fitted(at(heard.coefficients, RATE), life, style)
@@ -80,7 +80,8 @@ class Neural:
             style.habits,
             {"lips": missed},
         )
-        return SpokenMotion(motion, at(active) == 0, at.windows(gaps), self._warnings)
+        warnings = (*self._warnings, *style.warnings)
+        return SpokenMotion(motion, at(active) == 0, at.windows(gaps), warnings)
 
 
 def listen(
@@ -97,9 +98,21 @@ def listen(
     known = phones.heard(samples, spoken)
     network = style.adapt(hearing.bundled())
     heard = hearing.hear(network, mel, known)
-    smooth = scipy.ndimage.gaussian_filter1d(heard.coefficients, _SMOOTH, axis=0, mode="nearest")
-    heard = replace(heard, coefficients=smooth)
+    heard = replace(heard, coefficients=smoothed(heard.coefficients))
     return heard, known[: len(heard.closed)]
+
+
+def activity_of(spoken: npt.NDArray[np.bool_]) -> Curve:
+    """(M,) 1 where the mouth moves, 0 where it rests, every 10 ms."""
+    return activity(spoken, _BEFORE_S, _AFTER_S, _RAMP_S)
+
+
+def smoothed(coefficients: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(U, K) without jitter beyond that of tracked faces."""
+    smooth: npt.NDArray[Any] = scipy.ndimage.gaussian_filter1d(
+        coefficients, _SMOOTH, axis=0, mode="nearest"
+    )
+    return smooth
 
 
 def mouth_points(coefficients: npt.NDArray[np.floating], style: VoiceStyle = NOBODY) -> Curve:
@@ -112,7 +125,7 @@ def mouth_points(coefficients: npt.NDArray[np.floating], style: VoiceStyle = NOB
     network = hearing.bundled()
     points = network.points(coefficients.astype(np.float32)).astype(np.float64)
     points *= style.gain * LIFE_SIZE
-    points += style.rest - network.rest
+    points -= network.rest if style.closed is None else style.closed
     return points
 
 
