@@ -46,7 +46,7 @@ from inference_server.renderers.mesh_warp.pose import (
     PIVOT,
     YAW_GAIN,
 )
-from inference_server.renderers.mesh_warp.renderer import Prepared
+from inference_server.renderers.mesh_warp.prepared import Prepared
 from inference_server.renderers.mesh_warp.rig import SKIN
 
 MEDIA = Path(__file__).parents[3] / "shared" / "media"

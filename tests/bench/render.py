@@ -18,9 +18,10 @@ import numpy as np
 from inference_server.datatypes import ARKIT_INDEX, Look, Motion
 from inference_server.portrait.analysis import analyze
 from inference_server.portrait.crop import crop_face
-from inference_server.renderers.mesh_warp import MeshWarp, eyes, mouth
-from inference_server.renderers.mesh_warp import renderer as mesh_warp
+from inference_server.renderers.mesh_warp import MeshWarp, eyes, mouth, painting
+from inference_server.renderers.mesh_warp.prepared import Prepared
 from inference_server.renderers.mesh_warp.raster import backward_map
+from inference_server.renderers.mesh_warp.shape import shape_of
 
 ASTRONAUT = Path(__file__).parents[1] / "fixtures" / "astronaut.png"
 
@@ -53,8 +54,8 @@ def busy_motion() -> Motion:
     return Motion(Fraction(24), expression, head, np.array([[8, 3]], np.float32))
 
 
-def stages(prepared: mesh_warp.Prepared, motion: Motion, repeat: int) -> dict[str, Cost]:
-    shape = mesh_warp.shape_of(prepared, motion, 0)
+def stages(prepared: Prepared, motion: Motion, repeat: int) -> dict[str, Cost]:
+    shape = shape_of(prepared, motion, 0)
     head, scene = prepared.head, prepared.scene
     canvas = np.empty((*scene.shape, 4), np.uint8)
 
@@ -75,15 +76,15 @@ def stages(prepared: mesh_warp.Prepared, motion: Motion, repeat: int) -> dict[st
         mouth.draw(canvas, (0, 0), prepared.mouth, lips, shape.jaw, shape.pose, prepared.fit)
 
     def fine() -> None:
-        for part in mesh_warp._fine_maps(prepared, shape):
+        for part in painting._fine_maps(prepared, shape):
             x, y = part.corner
             view = canvas[y : y + part.x.shape[0], x : x + part.x.shape[1]]
-            mesh_warp._compose(part, prepared.photo, view, part.corner)
+            painting.compose_part(part, prepared.photo, view, part.corner)
 
     work: dict[str, Callable[[], object]] = {
-        "geometry": lambda: mesh_warp.shape_of(prepared, motion, 0),
+        "geometry": lambda: shape_of(prepared, motion, 0),
         "raster": coarse,
-        "sample and composite": lambda: mesh_warp._compose(seen, prepared.photo, canvas, (0, 0)),
+        "sample and composite": lambda: painting.compose_part(seen, prepared.photo, canvas, (0, 0)),
         "lips and eyes, fine": fine,
         "eyes": draw_eyes,
         "mouth": draw_mouth,

@@ -18,7 +18,7 @@ from inference_server.portrait.crop import crop_face
 from inference_server.portrait.mediapipe_mesh import MediaPipeMesh
 from inference_server.portrait.topology import EYE_LEFT_RIM, EYE_RIGHT_RIM
 from inference_server.renderers.mesh_warp import MeshWarp
-from inference_server.renderers.mesh_warp.renderer import Prepared
+from inference_server.renderers.mesh_warp.prepared import Prepared
 
 ASTRONAUT = Path(__file__).parents[1] / "fixtures" / "astronaut.png"  # NASA, public domain
 LOOK = Look(size=512, style="photo", framing="crop", alpha=False, seed=0)

@@ -14,7 +14,7 @@ from inference_server.datatypes import ARKIT_INDEX, Look, Motion, Portrait
 from inference_server.portrait.analysis import analyze
 from inference_server.portrait.crop import crop_face
 from inference_server.renderers.mesh_warp import MeshWarp
-from inference_server.renderers.mesh_warp.renderer import Prepared
+from inference_server.renderers.mesh_warp.prepared import Prepared
 
 ASTRONAUT = Path(__file__).parents[1] / "fixtures" / "astronaut.png"
 RENDERER = MeshWarp()

@@ -21,7 +21,7 @@ from inference_server.portrait.topology import (
 
 from .background import push_pull
 from .palette import LUMA
-from .polygons import coverage
+from .polygons import box_around, coverage
 from .pose import Pose
 from .raster import Map, backward_map, compiled
 
@@ -34,7 +34,7 @@ AMOUNT = 0.8  # of what a dull surface would do
 LEAST, MOST = 0.78, 1.25  # factors of brightness
 _MOST_SLOPE = 0.6  # of the light's mean: more is hair or paint, not light
 _MIDDLE = np.array([0.0, 0.05, 0.1])  # of the head, canonical
-_FADE = 0.16  # face widths outside of the oval over which shade ends
+FADE = 0.16  # face widths outside of the oval over which shade ends
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +130,7 @@ def _share(
     oval = (mesh[list(FACE_OVAL), :2] + pad) / CELL
     inside = (coverage(oval, shape) > 0.5).astype(np.uint8)
     away = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5) * CELL / fit.scale
-    t = np.clip(1 - away / _FADE, 0, 1)
+    t = np.clip(1 - away / FADE, 0, 1)
     figure = cv2.copyMakeBorder(matte, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
     rows, columns = figure.shape[0] // CELL, figure.shape[1] // CELL
     cells = figure[: rows * CELL, : columns * CELL].reshape(rows, CELL, columns, CELL).min((1, 3))
@@ -141,18 +141,28 @@ def _share(
     return (t * t * (3 - 2 * t) * inner).astype(np.float32)
 
 
-def cast(canvas: npt.NDArray[np.uint8], seen: Map, factors: Grid) -> None:
-    """Lighten and darken a square (h, w, 4) by factors seen through its map, in place."""
-    _cast(canvas, seen.x, seen.y, seen.step, factors)
+def cast(
+    canvas: npt.NDArray[np.uint8], seen: Map, factors: Grid, face: Array, reach: float
+) -> None:
+    """Lighten and darken a square (h, w, 4) by factors seen through its map, in place.
+
+    `face` (k, 2) are px that the face covers; shade ends `reach` px around them.
+    """
+    x0, y0, x1, y1 = box_around(face, reach, canvas.shape)
+    x0, y0 = x0 // seen.step * seen.step, y0 // seen.step * seen.step
+    if x1 - x0 > 1 and y1 - y0 > 1:
+        first = y0 // seen.step, x0 // seen.step
+        maps = seen.x[first[0] :, first[1] :], seen.y[first[0] :, first[1] :]
+        _cast(canvas[y0:y1, x0:x1], *maps, seen.step, factors)
 
 
 @compiled
 def _cast(canvas, map_x, map_y, step, factors):  # type: ignore[no-untyped-def]
-    rows, columns = map_x.shape
-    scale = np.float32(1.0 / 8)
-    one = np.float32(1.0)
-    light = np.ones((rows, columns), np.float32)
     shift = step - 1
+    rows, columns = (canvas.shape[0] >> shift) + 1, (canvas.shape[1] >> shift) + 1
+    rows, columns = min(rows, map_x.shape[0]), min(columns, map_x.shape[1])
+    scale, one = np.float32(1.0 / CELL), np.float32(1.0)
+    light = np.ones((rows, columns), np.float32)
     for j in range(rows):
         for k in range(columns):
             if map_x[j, k] < 0:
@@ -168,10 +178,10 @@ def _cast(canvas, map_x, map_y, step, factors):  # type: ignore[no-untyped-def]
     quarter, half = np.float32(0.25), np.float32(0.5)
     for i in range(canvas.shape[0]):
         j0 = i >> shift
-        j1 = j0 + (i & shift)
+        j1 = min(j0 + (i & shift), rows - 1)
         for j in range(canvas.shape[1]):
             k0 = j >> shift
-            k1 = k0 + (j & shift)
+            k1 = min(k0 + (j & shift), columns - 1)
             f = quarter * (light[j0, k0] + light[j0, k1] + light[j1, k0] + light[j1, k1])
             if f == one:
                 continue
