@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from .datatypes import Face, FaceCrop, Look, Motion, Portrait, Sitter, Speech
 from .errors import RendererUnavailable
+from .home import home
 
 
 class LandmarkDetector(Protocol):
@@ -144,11 +145,16 @@ class Entry:
     module: str  # relative to this package
     attribute: str
     needs: tuple[str, ...] = ()  # packages without which it cannot run
+    weights: str = ""  # folder of <home>/models that the user must have imported
 
 
 RENDERERS = (
     Entry("mesh_warp", "Mesh Warp", ".renderers.mesh_warp", "MeshWarp", ("cv2", "numba", "scipy")),
-)
+    Entry(
+        "live_portrait", "LivePortrait", ".renderers.live_portrait", "LivePortrait",
+        ("torch", "cv2", "scipy"), weights="live_portrait",
+    ),
+)  # fmt: skip
 STYLES = (
     Entry("photo", "Photo", ".styles.photo", "Photo"),
     Entry("ink", "Ink", ".styles.ink", "Ink", ("cv2", "numba")),
@@ -186,8 +192,15 @@ def listing(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     rows = []
     for entry in entries:
         missing = [name for name in entry.needs if importlib.util.find_spec(name) is None]
-        reason = f"Not installed: {', '.join(missing)}." if missing else ""
+        reason = f"Not installed: {', '.join(missing)}." if missing else _lacks_weights(entry)
         rows.append(
             {"name": entry.name, "label": entry.label, "available": not reason, "reason": reason}
         )
     return rows
+
+
+def _lacks_weights(entry: Entry) -> str:
+    """What to do when the weights of a plug-in are not there; empty when they are."""
+    if not entry.weights or (home() / "models" / entry.weights / "manifest.json").is_file():
+        return ""
+    return f'No weights: run "animate-portrait models import {entry.weights} FOLDER".'

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .console import Console
 
+_LIVE_PORTRAIT = "live_portrait"
+
 
 def add(actions: Any) -> None:
     """Add the commands to a parser."""
@@ -18,7 +20,9 @@ def add(actions: Any) -> None:
     fetch = actions.add_parser("fetch", help="download the weights of a model")
     fetch.add_argument("name", metavar="MODEL")
     take_over = actions.add_parser("import", help="take over downloaded files")
-    take_over.add_argument("files", nargs="+", metavar="FILE")
+    take_over.add_argument(
+        "files", nargs="+", metavar="FILE", help="files; or live_portrait and its folder"
+    )
     listing.set_defaults(run=_list)
     verify.set_defaults(run=_list)
     fetch.set_defaults(run=_fetch)
@@ -70,8 +74,26 @@ def _fetch(options: argparse.Namespace, console: Console) -> int:
 def _import(options: argparse.Namespace, console: Console) -> int:
     from . import checkpoints
 
+    if options.files[0] == _LIVE_PORTRAIT:
+        return _import_live_portrait(options, console)
     paths = [checkpoints.import_file(Path(file)) for file in options.files]
     _say_paths(paths, options.json, console)
+    return 0
+
+
+def _import_live_portrait(options: argparse.Namespace, console: Console) -> int:
+    """`models import live_portrait FOLDER`."""
+    from .errors import SpecInvalid
+    from .home import home
+    from .models.live_portrait import released
+
+    if len(options.files) != 2:
+        text = f"{_LIVE_PORTRAIT} needs one folder, and {len(options.files) - 1} were given."
+        raise SpecInvalid(text, f"animate-portrait models import {_LIVE_PORTRAIT} FOLDER")
+    if not options.json:
+        console.say(released.LICENCE)
+    folder = home() / "models" / _LIVE_PORTRAIT
+    _say_paths(released.import_release(Path(options.files[1]), folder), options.json, console)
     return 0
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import pickle
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ import pytest
 import torch
 from torch import nn
 
+from inference_server import cli, image_io, pipeline, registry
+from inference_server.datatypes import Look, Motion
 from inference_server.errors import WeightsCorrupt, WeightsMissing
 from inference_server.models.live_portrait import (
     EYE_WIDTHS,
@@ -29,10 +33,21 @@ from inference_server.models.live_portrait import (
 )
 from inference_server.models.live_portrait.layers import coordinate_grid
 from inference_server.models.live_portrait.released import Sizes
+from inference_server.motion.channels import apply
 from inference_server.portrait.analysis import analyze
-from inference_server.renderers.live_portrait import composition, crop, keypoints, paste, smoothing
+from inference_server.portrait.crop import crop_face
+from inference_server.renderers.live_portrait import (
+    LivePortrait,
+    composition,
+    crop,
+    directions,
+    keypoints,
+    paste,
+    smoothing,
+)
 from inference_server.renderers.live_portrait.composition import Composition, Corrections, compose
 from inference_server.renderers.live_portrait.keypoints import Pose
+from inference_server.renderers.live_portrait.renderer import driving_keypoints
 
 TINY_WARPER = WarperDims(
     width=4, max_width=16, volume_width=8, volume_depth=4, n_halvings=2, out_width=16
@@ -468,3 +483,111 @@ def test_imported_files_are_checked_when_they_are_loaded(release, tmp_path):
     (home / "lips.safetensors").write_bytes(b"damaged")
     with pytest.raises(WeightsCorrupt, match=r"lips.safetensors.* is missing or damaged"):
         released.load(home)
+
+
+@pytest.fixture
+def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with weights of small networks."""
+    monkeypatch.setenv("ANIMATE_PORTRAIT_HOME", str(tmp_path / "home"))
+    torch.manual_seed(4)
+    released.write(released.build(TINY), TINY, tmp_path / "home" / "models" / "live_portrait")
+    return tmp_path / "home"
+
+
+def available(name: str) -> dict[str, object]:
+    return next(row for row in registry.listing(registry.RENDERERS) if row["name"] == name)
+
+
+def test_without_weights_it_says_which_command_helps(shot, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANIMATE_PORTRAIT_HOME", str(tmp_path / "home"))
+    row = available("live_portrait")
+    assert not row["available"]
+    assert "animate-portrait models import live_portrait FOLDER" in str(row["reason"])
+    with pytest.raises(WeightsMissing):
+        pipeline.render(shot(renderer="live_portrait"))
+
+
+@pytest.mark.parametrize("framing", ["crop", "picture"])
+def test_a_shot_is_drawn_with_small_networks(shot, imported, framing):
+    assert available("live_portrait")["available"]
+    spec = shot(renderer="live_portrait", n_frames=3, size=192, params={"framing": framing})
+    take = pipeline.render(spec)
+    assert take.rendered == (0, 1, 2)
+    first = image_io.read_picture(spec.out_dir / "000000.png")
+    again = shot("again", renderer="live_portrait", n_frames=3, size=192, style="ink",
+                 params={"framing": framing})  # fmt: skip
+    styled = pipeline.render(again)
+    assert styled.rendered == (0, 1, 2)
+    assert (image_io.read_picture(again.out_dir / "000000.png") != first).any()
+
+
+def test_other_weights_are_other_frames(shot, imported):
+    one = pipeline.render(shot(renderer="live_portrait", n_frames=1, size=128))
+    torch.manual_seed(5)
+    released.write(released.build(TINY), TINY, imported / "models" / "live_portrait")
+    two = pipeline.render(shot("again", renderer="live_portrait", n_frames=1, size=128))
+    assert one.frame_keys != two.frame_keys
+
+
+def test_each_channel_moves_keypoints(portrait_path, imported):
+    portrait = analyze(portrait_path)
+    look = Look(256, "photo", "crop", False, 0)
+    prepared = LivePortrait().prepare(portrait, crop_face(portrait, 0, 256), look)
+    rest = neutral(3)
+    still = driving_keypoints(prepared, rest, 0)
+    values = {"lip_open": 0.6, "lip_width": 0.5, "lip_round": 0.7, "smile": 0.5, "brow": -0.5,
+              "eye_open_l": 0.2, "eye_open_r": 0.2, "gaze_x": 10.0, "gaze_y": 5.0,
+              "head_yaw": 10.0, "head_pitch": 5.0, "head_roll": -5.0}  # fmt: skip
+    for name, value in values.items():
+        moved = driving_keypoints(prepared, apply(rest, {name: {1: value}}), 1)
+        assert np.abs(moved - still).max() > 1e-5, name
+
+
+def test_head_turns_as_the_channels_say():
+    """A keypoint at the tip of the nose goes right, up, and down on the right when it tilts."""
+    nose, ear = np.zeros((21, 3)), np.zeros((21, 3))
+    nose[0], ear[0] = [0, 0, -1], [1, 0, 0]
+    at = {}
+    for name, points in (("nose", nose), ("ear", ear)):
+        pose = Pose(1.0, np.eye(3), np.zeros((21, 3)), np.zeros(3), points)
+        at[name] = [
+            directions.posed(pose, (0, 0, 0), np.eye(6)[column] * 20, np.zeros((21, 3)), 1.0)[0]
+            for column in range(3)
+        ]
+    assert at["nose"][0][0] > 0.3
+    assert at["nose"][1][1] < -0.3
+    assert at["ear"][2][1] > 0.3
+
+
+def test_native_motion_passes_through(portrait_path, imported):
+    portrait = analyze(portrait_path)
+    look = Look(256, "photo", "crop", False, 0)
+    prepared = LivePortrait().prepare(portrait, crop_face(portrait, 0, 256), look)
+    still = dataclasses.replace(neutral(2), native={"live_portrait": np.zeros((2, 63), np.float32)})
+    moved = {"live_portrait": np.full((2, 63), 0.1, np.float32)}
+    nudged = dataclasses.replace(still, native=moved)
+    difference = driving_keypoints(prepared, nudged, 0) - driving_keypoints(prepared, still, 0)
+    assert difference.mean() == pytest.approx(0.1, abs=0.05)
+
+
+def neutral(n_frames: int) -> Motion:
+    return Motion(
+        Fraction(24),
+        np.zeros((n_frames, 52), np.float32),
+        np.zeros((n_frames, 6), np.float32),
+        np.zeros((n_frames, 2), np.float32),
+    )
+
+
+def test_the_command_imports_and_names_the_licence(release, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("ANIMATE_PORTRAIT_HOME", str(tmp_path / "home"))
+    assert cli.main(["models", "import", "live_portrait", str(release)]) == 1  # small: misshapen
+    told = capfd.readouterr()
+    assert "MIT" in told.out
+    assert "has the shape" in told.err
+    assert not (tmp_path / "home" / "models" / "live_portrait").exists()
+
+
+def test_the_command_needs_a_folder(capfd):
+    assert cli.main(["models", "import", "live_portrait"]) == 1
+    assert "needs one folder, and 0 were given" in capfd.readouterr().err

@@ -36,7 +36,6 @@ LICENCE = (
     "place."
 )
 _PERCEPTRONS = "stitching_retargeting_module.pth"
-_SHOWN = 5  # keys that a message names
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +136,8 @@ def import_release(
         given = _part(opened[file], part, file)
         problems = differences(networks.by_name[name].state_dict(), given)
         if problems:
-            shown = "; ".join(problems[:_SHOWN])
-            more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-            text = f'"{file}" does not fit LivePortrait\'s network "{name}": {shown}{more}.'
+            text = f'"{file}" does not fit LivePortrait\'s network "{name}": '
+            text += f"{'; '.join(problems)}."
             raise WeightsCorrupt(text, "Import the files of the official release for humans.")
         networks.by_name[name].load_state_dict(dict(given))
     return write(networks, sizes, target)
