@@ -35,6 +35,7 @@ Patch = npt.NDArray[np.float32]
 
 BALL_RADIUS = 0.45  # of the eye's width
 FULL_GAZE_DEG = 3.0  # below this the pictured eye fades into the repainted one
+LEAST_SHUT = 0.5  # eyeBlink from which on the line of lashes grows thicker
 LEAST_LASH = 0.6  # strength of the line between shut lids
 LID_DROP = 0.38 / 25  # eyeBlink per degree of looking down
 LID_RISE = 0.12 / 25  # per degree of looking up
@@ -248,23 +249,25 @@ def draw(
         view, mask * np.float32(activity), light, eye.picture, eye.white, eye.iris, back, shift,
         np.float32(repaint),
     )  # fmt: skip
-    if shut > 0.25:
-        _draw_lashes(view, eye, outline[: len(outline) // 2 + 1], shut * pose.zoom, shut)
+    first, full = eye.lid.appears
+    if shut > first:
+        t = min(1.0, (shut - first) / (full - first))
+        lashes = t * t * (3 - 2 * t) * eye.lash_strength
+        thickness = 0.09 * eye.width * min(max(shut, LEAST_SHUT) * pose.zoom, 1.2)
+        _draw_lashes(view, eye, outline[: len(outline) // 2 + 1], thickness, lashes)
 
 
 def _draw_lashes(
-    view: npt.NDArray[np.uint8], eye: Eye, lid: Array, thickness: float, shut: float
+    view: npt.NDArray[np.uint8], eye: Eye, lid: Array, thickness: float, strength: float
 ) -> None:
-    """A line of lashes along the closing upper lid."""
+    """A line of lashes, `thickness` px, along the closing upper lid."""
     height, width = view.shape[:2]
     line = np.zeros((2 * height, 2 * width), np.uint8)
-    stroke = max(1, round(0.09 * eye.width * min(thickness, 1.2)))
     doubled = np.round(lid * 2 * 16).astype(np.int32)
-    cv2.polylines(line, [doubled], False, 255, stroke, cv2.LINE_AA, 4)
+    cv2.polylines(line, [doubled], False, 255, max(1, round(thickness)), cv2.LINE_AA, 4)
     ink = cv2.resize(line, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     ink = cv2.GaussianBlur(ink, (0, 0), max(0.5, 0.010 * eye.width))
-    t = min(1.0, (shut - 0.25) / 0.55)
-    amount = (ink * (t * t * (3 - 2 * t) * eye.lash_strength * 0.85))[..., None]
+    amount = (ink * (0.85 * strength))[..., None]
     mixed = view[..., :3] * (1 - amount) + eye.lash.astype(np.float32) * amount
     view[..., :3] = (mixed + 0.5).astype(np.uint8)
 

@@ -23,6 +23,7 @@ CLEAN, SMEARED = 8.0, 26.0  # levels by which what lies around an eye differs fr
 LARGE = 0.116  # face widths between the lids: larger eyes are those of cartoons
 IN_PHOTOS = 0.4  # strength there: real lids fold well by themselves
 FROM, TO = 0.30, 0.75  # eyeBlink over which the laid skin appears
+FLAT_FROM, FLAT_TO = 0.08, 0.25  # in drawings, where a half-laid tone would be seen as such
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +33,7 @@ class Lid:
     origin: tuple[int, int]  # x, y px of the patch in the picture
     patch: Image  # (h, w, 4) RGB 0..255 and coverage 0..1
     anchor: Array  # (3,) canonical place of the eye
+    appears: tuple[float, float]  # eyeBlink from which and at which it lies there
 
 
 def prepare(
@@ -85,7 +87,8 @@ def prepare(
     elif palette.kind == "photo" and opening < LARGE:
         strength *= IN_PHOTOS
     soft = cv2.GaussianBlur(hole, (0, 0), max(0.6, 0.035 * width)) * np.float32(strength)
-    return Lid((x0, y0), np.dstack([skin, soft]).astype(np.float32), anchor)
+    appears = (FLAT_FROM, FLAT_TO) if palette.flat else (FROM, TO)
+    return Lid((x0, y0), np.dstack([skin, soft]).astype(np.float32), anchor, appears)
 
 
 def draw(
@@ -103,7 +106,8 @@ def draw(
         corner: x, y of the canvas in the picture.
         blink: eyeBlink, with what the gaze adds.
     """
-    t = np.clip((blink - FROM) / (TO - FROM), 0, 1)
+    first, full = lid.appears
+    t = np.clip((blink - first) / (full - first), 0, 1)
     amount = np.float32(t * t * (3 - 2 * t))
     if amount <= 0 or lid.patch[..., 3].max() < 0.02:
         return

@@ -186,11 +186,26 @@ def draw(
         noise = np.tile(mouth.noise, (view.shape[0] // 256 + 1, view.shape[1] // 256 + 1))
         tinted = not colours.flat and float(np.ptp(colours.skin)) > 12
         _blend(view, inside, light, edge, noise, _WARMTH if tinted else 0 * _WARMTH)
+        if colours.lines:
+            _outline(
+                view, rim[half:] - origin, min(1.0, strength), seam.HALF_WIDTH * scale, colours
+            )
     tongue = jaw.tongue * mouth.wishes.tongue
     if tongue > 0.02:
         _stick_out(canvas, corner, mouth, rim, tongue, scale)
     elif mouth.seam:
         seam.draw(canvas, corner, rim, colours.seam, scale, mouth.unit, colours.flat)
+
+
+def _outline(
+    view: npt.NDArray[np.uint8], line: Array, strength: float, half_width: float, colours: Palette
+) -> None:
+    """A line of ink (k, 2) px along the lower lip, so that paper ends there, in place."""
+    ink = np.zeros(view.shape[:2], np.uint8)
+    points = np.round(line * 16).astype(np.int32)
+    cv2.polylines(ink, [points], False, 255, max(1, round(1.2 * half_width)), cv2.LINE_AA, 4)
+    amount = (ink.astype(np.float32) * np.float32(strength / 255))[..., None]
+    view[..., :3] = (view[..., :3] * (1 - amount) + colours.seam * amount + 0.5).astype(np.uint8)
 
 
 def _inside(
@@ -211,11 +226,12 @@ def _inside(
     inside = np.empty((*shape, 3), np.float32)
     dark = 1.8 - 0.8 * wishes.dark
     # little light falls on the tongue between lips that are hardly apart
-    deep = 1.0 if colours.flat else 0.6 + 0.4 * min(1.0, gap / 0.12)
-    shown_tongue = 0.0 if colours.lines else min(wishes.tongue, 1.0)
+    deep = 1.1 if colours.flat else 0.57 + 0.38 * min(1.0, gap / 0.12)
+    shown_tongue = min(wishes.tongue, 1.0)
+    low = 0.25 - 0.5 * max(0.0, wishes.tongue - 1) + (0.35 if colours.lines else 0.0)
     _paint_cavity(
-        inside, colours.cavity * dark, colours.tongue * (0.95 * dark * deep), ends[0, 0],
-        ends[0, 1] + (0.25 - 0.5 * max(0.0, wishes.tongue - 1)) * along, across, along,
+        inside, colours.cavity * dark, colours.tongue * (dark * deep), ends[0, 0],
+        ends[0, 1] + low * along, across, along,
         colours.flat, shown_tongue,
     )  # fmt: skip
     # how far the canonical x and z axes point away from the camera

@@ -21,6 +21,7 @@ Colour = npt.NDArray[np.float64]  # (3,) RGB, 0..255
 
 LUMA = np.array([0.299, 0.587, 0.114])
 TOOTH_LIGHT = 1.08  # of the lightest skin, before the lips' shade
+_REDNESS = np.array([1.0, -0.5, -0.5])
 _LIP_LINE = rim(LIP_OUTER_UPPER, LIP_OUTER_LOWER)
 _CHEEKS_AND_CHIN = (
     50, 205, 207, 212, 57, 43, 106, 182, 83, 18, 313, 406, 335, 273, 287, 432, 427, 425, 280, 330,
@@ -71,6 +72,11 @@ class Palette:
             tongue, cavity = lip_colour * 0.72, lip_colour * 0.28
         if flat and coloured:
             tongue = lip_colour * [0.95, 0.82, 0.82]
+            shown = _pixels(image, mesh, MOUTH_RIM, ())
+            red = shown[shown @ _REDNESS > float(skin_colour @ _REDNESS) + 20]
+            if len(red) > max(12, 0.1 * len(shown)):  # the open mouth of the picture shows it
+                tongue = np.median(red, 0)
+                cavity = np.minimum(0.5 * tongue, np.percentile(red, 3, axis=0))
         darkest = np.percentile(lips, 4, axis=0)
         if flat:
             seam = darkest
@@ -106,10 +112,11 @@ def _pixels(
     ring: Sequence[int],
     hole: Sequence[int],
 ) -> npt.NDArray[np.float64]:
-    """(k, 3) colours inside one ring of mesh points and outside another; never empty."""
+    """(k, 3) colours inside one ring of mesh points and outside another, if any; never empty."""
     mask = np.zeros(image.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round(mesh[list(ring), :2]).astype(np.int32)], 255)
-    cv2.fillPoly(mask, [np.round(mesh[list(hole), :2]).astype(np.int32)], 0)
+    if hole:
+        cv2.fillPoly(mask, [np.round(mesh[list(hole), :2]).astype(np.int32)], 0)
     found = image[mask > 0]
     if len(found) == 0:
         found = image.reshape(-1, 3)

@@ -240,12 +240,12 @@ def _middle(lips: _Lips, frame: MouthFrame) -> dict[str, Array]:
         "mouthPucker": lips.values(
             0.44 * narrow + 0.6 * unsmile, pout * lips.outward + 0.6 * level,
             -0.05 * (0.6 + 0.4 * bell),
-            low_cheeks=(-0.022, 0.0, -0.01),
+            low_cheeks=(0.0, 0.0, -0.01),
         ),
         "mouthFunnel": lips.values(
             0.12 * narrow + 0.5 * unsmile,
             np.where(lips.inner, 0.0, 0.012) * lips.outward * bell + 0.5 * level,
-            -0.045 * (0.6 + 0.4 * bell), low_cheeks=(-0.012, 0.004, 0.0), chin=(0.0, 0.010, 0.0),
+            -0.045 * (0.6 + 0.4 * bell), low_cheeks=(0.0, 0.004, 0.0), chin=(0.0, 0.010, 0.0),
         ),
         "mouthRollUpper": lips.values(
             0.0, 0.45 * thick * lips.upper * outer * bell**0.5, 0.02 * lips.upper
