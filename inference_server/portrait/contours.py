@@ -37,8 +37,7 @@ PLACES: Mapping[str, str] = {
 }  # fmt: skip
 CLOSED = 0.06  # gap over width of the mouth: smaller ones are told as a seam
 _PARTING = 0.0012  # face widths between each lip and the seam
-_NOSE = (1, 2, 4, 5, 6, 19, 94, 168, 195, 197, 98, 327, 129, 358, 64, 294, 48, 278)
-_STILL = _NOSE + topology.FACE_OVAL + topology.BROW_RIGHT + topology.BROW_LEFT
+_STILL = topology.NOSE + topology.FACE_OVAL + topology.BROW_RIGHT + topology.BROW_LEFT
 
 
 def measured(mesh: npt.NDArray[np.floating]) -> dict[str, Array]:

@@ -1,7 +1,8 @@
-"""Puts the inner lip rims of a closed mouth onto the dark line between the lips.
+"""Puts the inner lip rims of a closed mouth onto the dark line between the lips, to its very ends.
 
 The mesh alone is a few pixels off; then the dark line stays on one lip, and the mouth opens
-through the lip instead of between the two.
+through the lip instead of between the two. What of the line lies beyond the corners would be torn
+into smudges.
 """
 
 from __future__ import annotations
@@ -10,14 +11,22 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from .face_mesh import spread
 from .lowest_path import lowest_path
 from .topology import (
+    EYE_LEFT_RIM,
+    EYE_RIGHT_RIM,
+    FACE_OVAL,
     LIP_INNER_LOWER,
     LIP_INNER_UPPER,
     LIP_MIDDLE_LOWER,
     LIP_MIDDLE_UPPER,
+    LIP_OUTER_LOWER,
+    LIP_OUTER_UPPER,
     LIP_WET_LOWER,
     LIP_WET_UPPER,
+    N_SKIN,
+    NOSE,
 )
 
 Array = npt.NDArray[np.float64]
@@ -38,6 +47,22 @@ _FOLLOW = (
     (LIP_MIDDLE_UPPER, 0.25),
     (LIP_MIDDLE_LOWER, 0.25),
 )
+_FARTHEST = 0.045  # face widths beyond a corner where the line is looked for
+_BESIDE = 0.03  # face widths above and below the line, where it is not dark
+_STANDS_OUT = 0.5  # of the line's contrast in the mouth: what still belongs to it
+_END_STEPS = 23
+_BLURRED = 0.012  # face widths
+_CORNERS = ((61, 76, 62, 78), (291, 306, 292, 308))
+_LIP_ROWS = (
+    LIP_INNER_UPPER, LIP_INNER_LOWER, LIP_WET_UPPER, LIP_WET_LOWER, LIP_MIDDLE_UPPER,
+    LIP_MIDDLE_LOWER, LIP_OUTER_UPPER, LIP_OUTER_LOWER,
+)  # fmt: skip
+_HELD = tuple(
+    dict.fromkeys(
+        NOSE + FACE_OVAL + EYE_RIGHT_RIM + EYE_LEFT_RIM
+        + tuple(point for row in _LIP_ROWS for point in row[3:-3])
+    )
+)  # fmt: skip
 
 
 def snap(image: npt.NDArray[np.uint8], mesh: Array) -> Array:
@@ -71,7 +96,43 @@ def snap(image: npt.NDArray[np.uint8], mesh: Array) -> Array:
     parting = _PARTING * face_width * taper * across
     snapped[upper[inner], :2] = (seam - parting)[inner]
     snapped[lower[inner], :2] = (seam + parting)[inner]
+    ends = _ends(image, seam, across, face_width)
+    handles = _CORNERS[0] + _CORNERS[1] + _HELD
+    moved = np.repeat(ends, 4, axis=0)
+    snapped[:N_SKIN, :2] += spread(handles)[:, : len(moved)] @ moved
     return snapped
+
+
+def _ends(image: npt.NDArray[np.uint8], seam: Array, across: Array, face_width: float) -> Array:
+    """How far the dark line goes on beyond the right and the left end of the seam: (2, 2) px."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey = cv2.GaussianBlur(grey, (0, 0), max(_BLUR * face_width, 0.3))
+    offsets = np.linspace(-_BESIDE, _BESIDE, _STEPS) * face_width
+
+    def profile(points: Array) -> tuple[Array, Array]:
+        """Contrast (k,) of the line at points (k, 2), and where it is darkest, px across."""
+        places = (points[:, None] + offsets[:, None] * across).astype(np.float32)
+        tone = cv2.remap(
+            grey, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        beside = np.minimum(tone[:, :3].mean(1), tone[:, -3:].mean(1))
+        middle = slice(_STEPS // 4, -(_STEPS // 4))
+        return beside - tone[:, middle].min(1), offsets[middle][tone[:, middle].argmin(1)]
+
+    usual = float(np.median(profile(seam[2:-2])[0]))
+    moved = np.zeros((2, 2))
+    if usual < 6:  # no line to speak of
+        return moved
+    for end, (corner, before) in enumerate(((seam[0], seam[2]), (seam[-1], seam[-3]))):
+        outwards = (corner - before) / max(float(np.linalg.norm(corner - before)), 1e-6)
+        ways = np.linspace(0, _FARTHEST * face_width, _END_STEPS)
+        contrast, darkest = profile(corner + ways[:, None] * outwards)
+        faint = np.flatnonzero(contrast < _STANDS_OUT * usual)
+        last = (faint[0] if len(faint) else _END_STEPS) - 1
+        way = ways[last] - _BLURRED * face_width  # the blur has drawn the line on
+        if way > 0:
+            moved[end] = way * outwards + darkest[last] * across
+    return moved
 
 
 def _seam(image: npt.NDArray[np.uint8], middle: Array, across: Array, face_width: float) -> Array:

@@ -61,6 +61,17 @@ def test_the_seam_is_found(mesh: np.ndarray, skin: np.ndarray, offset: float) ->
     assert (snapped[[78, 308]] == mesh[[78, 308]]).all()
 
 
+def test_corners_go_to_the_ends_of_a_longer_line(mesh: np.ndarray, skin: np.ndarray) -> None:
+    left, right = mesh[78, :2], mesh[308, :2]
+    longer = [left - [7, 0], right + [3, 0]]
+    line = np.rint(np.array(longer) * 16).astype(np.int32)
+    cv2.polylines(skin, [line], False, (90, 40, 40), 2, cv2.LINE_AA, 4)
+    moved = seam.snap(skin, mesh)[:, :2] - mesh[:, :2]
+    assert -8 < moved[78, 0] < -4 and -8 < moved[61, 0] < -4
+    assert 0 <= moved[308, 0] < 4
+    assert np.abs(moved[[1, 152, 33, 263]]).max() < 0.1
+
+
 def test_an_open_mouth_is_left_alone(mesh: np.ndarray, skin: np.ndarray) -> None:
     mesh[list(LIP_INNER_LOWER[1:-1]), 1] += 20
     assert (seam.snap(skin, mesh) == mesh).all()

@@ -24,9 +24,10 @@ from inference_server.portrait.topology import (
     LID_RIGHT_UPPER,
     N_MESH,
     N_SKIN,
+    NOSE,
 )
 
-from .rig_mouth import LIPS, NOSE, OVAL_UPPER
+from .rig_mouth import LIPS, OVAL_UPPER
 
 Array = npt.NDArray[np.float64]
 

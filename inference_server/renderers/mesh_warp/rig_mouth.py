@@ -28,6 +28,7 @@ from inference_server.portrait.topology import (
     LIP_WET_LOWER,
     N_MESH,
     N_SKIN,
+    NOSE,
 )
 
 Array = npt.NDArray[np.float64]
@@ -35,7 +36,6 @@ Array = npt.NDArray[np.float64]
 NEUTRAL_WIDTH = 0.585  # of a mouth at rest, outer eye corners 1 apart; 33 tracked speakers
 CLOSED_GAP = 0.003  # face widths: lips snapped to one seam lie this close
 
-NOSE = (1, 2, 4, 5, 6, 19, 94, 97, 326, 98, 327, 168, 195, 197, 129, 358, 64, 294, 48, 278)
 WINGS = (98, 327, 129, 358, 64, 294, 48, 278)  # of the nose
 EYES = tuple(
     sorted({
