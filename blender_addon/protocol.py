@@ -38,7 +38,9 @@ A shot spec is the complete shot; what is not named has a default:
                those that are generated; an empty list: no blinks. A gaze lasts to the next one.
     overruled  frames whose breaches the artist accepts
 `take.json` says back: the spec; "cues", the blinks that are in the frames, as cues; "report"
-{silence_motion, closures {hits, total}, breaches [{frame, kind}], overruled [{frame, kind}]}.
+{silence_motion, closures {hits, total}, breaches [{frame, kind}], overruled [{frame, kind}]};
+"layers", names bottom to top, [] without params.layers: in the folder of that name in the take lie
+RGBA frames, straight alpha, and all layers laid over each other are the frame.
 """
 
 from __future__ import annotations
@@ -162,6 +164,8 @@ PARAMS = (
     Param("framing", "Framing", "crop", choices=("crop", "picture"), description="face or all"),
     Param("alpha", "Alpha", False, description="transparent background, from the matte; "
           "framed as a picture: only what moves, to be laid over other shots of it"),
+    Param("layers", "Layers", False,
+          description="head, mouth, eyes, lines and background also one by one"),
 )
 # fmt: on
 

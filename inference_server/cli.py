@@ -208,6 +208,8 @@ def _render(options: argparse.Namespace, console: Console) -> int:
         console.say(f"Note: {warning}")
     drawn, reused = len(take.rendered), len(take.reused)
     console.say(f"{take.path}: {take.n_frames} frames, {drawn} drawn, {reused} reused.")
+    for layer in take.layers:
+        console.say(str(take.path / layer))
     if options.mp4:
         console.say(options.mp4)
     return 0

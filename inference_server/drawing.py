@@ -16,11 +16,13 @@ from .datatypes import Motion
 from .errors import Cancelled
 from .events import FramesReady, OnEvent, Progress
 from .registry import Renderer
-from .take_folder import TakeFolder
+from .take_folder import NO_LAYERS, TakeFolder
 
 MAX_WORKERS = 16
 _BATCH = 4  # frames that one task draws: spreads the cost of a call, keeps cancel quick
 _TASKS_PER_WORKER = 2  # in flight: bounds memory whatever the length of the shot
+
+_Layered = tuple[npt.NDArray[np.uint8], Mapping[str, npt.NDArray[np.uint8]]]
 
 
 def n_workers() -> int:
@@ -89,20 +91,26 @@ class Drawing:
         on_disk: list[int] = []
         if self._stopped.is_set() or cancelled():
             raise Cancelled("The job was cancelled.")
-        for frame, rgba in zip(frames, self._pictures(frames), strict=True):
+        for frame, (rgba, layers) in zip(frames, self._pictures(frames), strict=True):
             if self._stopped.is_set() or cancelled():
                 raise Cancelled("The job was cancelled.")
-            self._folder.write(frame, rgba if self._alpha else rgba[..., :3])
+            self._folder.write(frame, rgba if self._alpha else rgba[..., :3], layers)
             for twin in self._twins[frame]:
                 self._folder.link(twin, self._folder.frame_path(frame))
             on_disk += [frame, *self._twins[frame]]
         return on_disk
 
-    def _pictures(self, frames: Sequence[int]) -> Iterable[npt.NDArray[np.uint8]]:
+    def _pictures(self, frames: Sequence[int]) -> Iterable[_Layered]:
         if self._renderer.parallel:
-            return self._renderer.render(self._prepared, self._motion, frames)
+            return self._layered(frames)
         with self._turn:
-            return list(self._renderer.render(self._prepared, self._motion, frames))
+            return list(self._layered(frames))
+
+    def _layered(self, frames: Sequence[int]) -> Iterable[_Layered]:
+        if self._folder.layers:
+            return self._renderer.render_layers(self._prepared, self._motion, frames)
+        drawn = self._renderer.render(self._prepared, self._motion, frames)
+        return ((rgba, NO_LAYERS) for rgba in drawn)
 
 
 class _Tally:

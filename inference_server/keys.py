@@ -29,7 +29,7 @@ SOURCE_PARAMS = (  # what a motion source is told
 )  # fmt: skip
 MOTION_PARAMS = (*SOURCE_PARAMS, "settle", "breathing")  # already in the motion
 RENDERER_PARAMS = (  # these count in any style
-    "tooth_show", "tongue", "mouth_dark", "glasses",
+    "tooth_show", "tongue", "mouth_dark", "glasses", "layers",
 )  # fmt: skip
 _BLOCK = 1000  # frames at a time, so that memory does not grow with length
 _DRAWING_WEIGHTS = ("face_template",)  # what the speech weights do is in the motion

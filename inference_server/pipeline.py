@@ -112,7 +112,7 @@ class Studio:
         stages = Stages(on_event, cancelled)
         check_out_dir(spec.out_dir)
         shot = self._shot(spec, stages)
-        folder = TakeFolder(spec.out_dir, shot.keys)
+        folder = TakeFolder(spec.out_dir, shot.keys, shot.renderer.layers(shot.look))
         finished = folder.finished()
         if finished is not None:
             every = tuple(range(finished.n_frames))
@@ -309,6 +309,7 @@ def _take(shot: _Shot, folder: TakeFolder, drawn: list[int], stages: Stages) -> 
         spec=shot.spec,
         size=size,
         frame_keys=shot.keys,
+        layers=folder.layers,
         channels=shot.performance.channels,
         generated=shot.performance.generated,
         edited=shot.performance.edited,

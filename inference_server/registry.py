@@ -69,6 +69,16 @@ class Renderer(Protocol):
         """(h, w, 4) uint8 straight-alpha RGBA for each index, in order; pure in its arguments."""
         ...
 
+    def layers(self, look: Look) -> tuple[str, ...]:
+        """Names of the layers that frames of a look come apart into, bottom to top; or none."""
+        ...
+
+    def render_layers(
+        self, prepared: Any, motion: Motion, frames: Sequence[int]
+    ) -> Iterable[tuple[npt.NDArray[np.uint8], Mapping[str, npt.NDArray[np.uint8]]]]:
+        """As `render`, each frame with its layers: laid over each other they give the frame."""
+        ...
+
     def landmarks(
         self, prepared: Any, motion: Motion, frames: Sequence[int]
     ) -> npt.NDArray[np.float32]:
@@ -94,6 +104,7 @@ class Style(Protocol):
     version: str  # part of every frame key: change it when pixels change
     reach: int  # px of a 512 px crop: how far around a pixel `plate` looks
     shaded: bool  # shade may change as the head turns; not so where light is but paper
+    lined: bool  # what is darker and thin is a line, which may be a layer of its own
     regional: bool  # the grain tells the figure from what is behind it
 
     def tuning(

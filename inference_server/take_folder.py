@@ -13,8 +13,9 @@ import os
 import re
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, BinaryIO
 
 import numpy as np
@@ -22,11 +23,12 @@ import numpy.typing as npt
 
 from .errors import DiskFull, FolderNotWritable, SpecInvalid, TakeExists, TakeUnreadable
 from .image_io import read_frame_key, write_frame
-from .takes import PNG_END, TAKE_FILE, Take, frame_name, read_take, take_to_json
+from .takes import PNG_END, TAKE_FILE, Take, frame_name, layer_paths, read_take, take_to_json
 
 _FRAME_NAME = re.compile(r"(\d{6,})\.png")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _REMOVE_IT = "Delete the folder and render again, or choose another."
+NO_LAYERS: Mapping[str, npt.NDArray[np.uint8]] = MappingProxyType({})
 _OUT_OF_SPACE = tuple(
     getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name)
 )
@@ -61,14 +63,22 @@ class NpzFile:
 class TakeFolder:
     """The folder that a take is being made in."""
 
-    def __init__(self, path: Path, frame_keys: Sequence[str]) -> None:
+    def __init__(self, path: Path, frame_keys: Sequence[str], layers: Sequence[str] = ()) -> None:
         self.path = path
+        self.layers = tuple(layers)  # each has its frames in a folder of its name
         self._keys = tuple(frame_keys)
         self._created: list[Path] = []  # folders that were not there before, deepest first
 
     def frame_path(self, frame: int) -> Path:
         """Where a frame is, or will be."""
         return self.path / frame_name(frame)
+
+    def _paths(self, frame: int) -> list[Path]:
+        """Its layers, then itself: a frame that is there has its layers."""
+        return [*layer_paths(self.frame_path(frame), self.layers), self.frame_path(frame)]
+
+    def _folders(self) -> list[Path]:
+        return [*(self.path / layer for layer in self.layers), self.path]
 
     def finished(self) -> Take | None:
         """The take that is already here with the same frames, or None when there is none.
@@ -85,7 +95,8 @@ class TakeFolder:
         if take.frame_keys != self._keys:
             text = f'"{self.path}" already holds another take.'
             raise TakeExists(text, "Choose another folder; a finished take is never modified.")
-        missing = [f for f in range(take.n_frames) if not self.frame_path(f).exists()]
+        frames = range(take.n_frames)
+        missing = [f for f in frames if not all(path.exists() for path in self._paths(f))]
         if missing:
             text = f'The take in "{self.path}" lacks {len(missing)} of its frames'
             raise TakeUnreadable(f"{text} (the first is {frame_name(missing[0])}).", _REMOVE_IT)
@@ -98,11 +109,14 @@ class TakeFolder:
             FolderNotWritable, DiskFull: as `writing`.
             TakeExists: frames would overwrite numbered pictures that are not ours.
         """
-        missing = [at for at in (self.path, *self.path.parents) if not at.exists()]
+        wanted = [*self._folders(), *self.path.parents]
         with writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            missing = [at for at in wanted if not at.exists()]
+            for folder in self._folders():
+                folder.mkdir(parents=True, exist_ok=True)
             self._created = missing
-            foreign = [path.name for _, path in self._numbered() if _is_foreign(path)]
+            numbered = [each for folder in self._folders() for each in _numbered(folder)]
+            foreign = [path.name for _, path in numbered if _is_foreign(path)]
         if foreign:
             text = f'"{self.path}" holds pictures that are no frames of a take ({foreign[0]} ...).'
             raise TakeExists(text, "Choose an empty folder or a new one.")
@@ -114,30 +128,37 @@ class TakeFolder:
             FolderNotWritable: the folder cannot be listed.
         """
         with writing(self.path):
-            numbered = self._numbered() if self.path.is_dir() else []
+            numbered = _numbered(self.path) if self.path.is_dir() else []
         return {
             frame
             for frame, path in numbered
-            if frame < len(self._keys) and read_frame_key(path) == self._keys[frame]
+            if frame < len(self._keys)
+            and read_frame_key(path) == self._keys[frame]
+            and all(layer.exists() for layer in self._paths(frame))
         }
 
-    def write(self, frame: int, rgba: npt.NDArray[np.uint8]) -> None:
-        """Write a frame, (h, w, 3) or (h, w, 4); it appears whole or not at all."""
+    def write(
+        self,
+        frame: int,
+        rgba: npt.NDArray[np.uint8],
+        layers: Mapping[str, npt.NDArray[np.uint8]] = NO_LAYERS,
+    ) -> None:
+        """Write a frame, (h, w, 3) or (h, w, 4), and its layers; it appears whole or not at all."""
         with writing(self.path):
+            for name in self.layers:
+                path = self.path / name / frame_name(frame)
+                write_frame(path, layers[name], self._keys[frame])
             write_frame(self.frame_path(frame), rgba, self._keys[frame])
 
     def link(self, frame: int, source: Path) -> None:
-        """Make a frame from an equal one: a hard link, or a copy where links do not work."""
-        target = self.frame_path(frame)
+        """Make a frame from an equal one: a hard link, or a copy where links do not work.
+
+        Its layers come along, from the folders beside it.
+        """
         with writing(self.path):
-            target.unlink(missing_ok=True)
-            try:
-                os.link(source, target)
-            except OSError:  # another disk, a file system without links, too many links
-                with _temporary(self.path) as file:
-                    file.write(source.read_bytes())
-                    file.close()
-                    os.replace(file.name, target)
+            sources = [*layer_paths(source, self.layers), source]
+            for target, path in zip(self._paths(frame), sources, strict=True):
+                _link(target, path)
 
     def finish(self, take: Take, check: Callable[[], None]) -> None:
         """Remove what an older run has left behind, then write `take.json`.
@@ -148,9 +169,10 @@ class TakeFolder:
                 writing may take long.
         """
         with writing(self.path):
-            for frame, path in self._numbered():
-                if frame >= len(self._keys):
-                    path.unlink()
+            for folder in self._folders():
+                for frame, path in _numbered(folder):
+                    if frame >= len(self._keys):
+                        path.unlink()
             self._remove_partial()
             with _temporary(self.path) as file:
                 file.write(json.dumps(take_to_json(take), separators=(",", ":")).encode())
@@ -169,18 +191,31 @@ class TakeFolder:
 
     def _remove_partial(self) -> None:
         """Remove files that were being written when a run was killed."""
-        for entry in os.scandir(self.path):
-            if entry.name.startswith(".") and entry.name.endswith(".part"):
-                os.unlink(entry.path)
+        for folder in self._folders():
+            for entry in os.scandir(folder):
+                if entry.name.startswith(".") and entry.name.endswith(".part"):
+                    os.unlink(entry.path)
 
-    def _numbered(self) -> list[tuple[int, Path]]:
-        """Files that are named like frames."""
-        found = []
-        for entry in os.scandir(self.path):
-            match = _FRAME_NAME.fullmatch(entry.name)
-            if match and frame_name(int(match[1])) == entry.name:
-                found.append((int(match[1]), Path(entry.path)))
-        return sorted(found)
+
+def _numbered(folder: Path) -> list[tuple[int, Path]]:
+    """Files that are named like frames."""
+    found = []
+    for entry in os.scandir(folder):
+        match = _FRAME_NAME.fullmatch(entry.name)
+        if match and frame_name(int(match[1])) == entry.name:
+            found.append((int(match[1]), Path(entry.path)))
+    return sorted(found)
+
+
+def _link(target: Path, source: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, a file system without links, too many links
+        with _temporary(target.parent) as file:
+            file.write(source.read_bytes())
+            file.close()
+            os.replace(file.name, target)
 
 
 @contextlib.contextmanager

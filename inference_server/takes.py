@@ -6,7 +6,7 @@ import json
 import os
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -38,6 +38,7 @@ class Take:
     spec: ShotSpec
     size: tuple[int, int]  # (w, h) px of a frame
     frame_keys: tuple[str, ...]
+    layers: tuple[str, ...]  # bottom to top; the frames of each lie in a folder of its name
     channels: Values  # name -> (N,), as drawn
     generated: Values  # name -> (N,), without the artist's edits
     edited: Mapping[str, tuple[int, ...]]  # name -> frames
@@ -81,6 +82,7 @@ def take_to_json(take: Take) -> dict[str, Any]:
         },
         "spec": spec_to_json(take.spec),
         "frame_keys": list(take.frame_keys),
+        "layers": list(take.layers),
         "channels": _values_to_json(take.channels),
         "generated": _values_to_json(take.generated),
         "edited": {name: list(frames) for name, frames in take.edited.items()},
@@ -115,6 +117,11 @@ def read_take(folder: Path) -> Take:
 def frame_name(frame: int) -> str:
     """File name of a frame inside its take."""
     return f"{frame:06d}.png"
+
+
+def layer_paths(frame_path: Path, layers: Sequence[str]) -> list[Path]:
+    """Where the layers of a frame are, bottom to top."""
+    return [frame_path.parent / layer / frame_path.name for layer in layers]
 
 
 def frame_size(path: Path) -> tuple[int, int]:
@@ -156,7 +163,8 @@ class BaseTake:
         if frame is None or self.take is None:
             return None
         path = self.take.path / frame_name(frame)
-        return path if _looks_whole(path, key) else None
+        every = [*layer_paths(path, self.take.layers), path]
+        return path if all(_looks_whole(each, key) for each in every) else None
 
     def array(self, file: str, name: str) -> npt.NDArray[Any] | None:
         """One array of an .npz of the take, one row per frame; None when it is not to be had."""
@@ -193,6 +201,7 @@ def _take_from_json(folder: Path, document: dict[str, Any]) -> Take:
         spec=parse_spec(document["spec"]),
         size=tuple(document["size"]),
         frame_keys=tuple(document["frame_keys"]),
+        layers=tuple(document.get("layers", ())),
         channels={name: np.array(row, float) for name, row in document["channels"].items()},
         generated={name: np.array(row, float) for name, row in document["generated"].items()},
         edited={name: tuple(frames) for name, frames in document["edited"].items()},

@@ -38,6 +38,7 @@ class Cartoon:
     version = "2"
     reach = 12  # the filter needs no more; outlines agree but for their faintest ends
     shaded = False
+    lined = True
     regional = False
 
     def tuning(

@@ -40,6 +40,7 @@ class Ink:
     version = "2"
     reach = contours.REACH
     shaded = False
+    lined = True
     regional = True
 
     def tuning(

@@ -36,6 +36,7 @@ class Oil:
     version = "2"
     reach = 20
     shaded = True
+    lined = False
     regional = False
 
     def tuning(

@@ -44,6 +44,7 @@ class Pencil:
     version = "2"
     reach = contours.REACH
     shaded = False
+    lined = True
     regional = True
 
     def tuning(

@@ -17,6 +17,7 @@ class Photo:
     version = "1"
     reach = 0
     shaded = True
+    lined = False
     regional = False
 
     def tuning(

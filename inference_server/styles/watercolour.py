@@ -42,6 +42,7 @@ class Watercolour:
     version = "2"
     reach = 22
     shaded = True
+    lined = False
     regional = False
 
     def tuning(

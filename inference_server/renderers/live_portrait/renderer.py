@@ -114,6 +114,10 @@ class LivePortrait:
             tuning=tuning if grain is None else {**tuning, "grain": grain},
         )
 
+    def layers(self, look: Look) -> tuple[str, ...]:
+        """None: a generated frame is one piece."""
+        return ()
+
     def render(self, prepared: Prepared, motion: Motion, frames: Sequence[int]) -> Iterator[Image]:
         """(h, w, 4) uint8 straight-alpha RGBA for each index, in order."""
         for frame in frames:

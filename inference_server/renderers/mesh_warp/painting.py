@@ -71,8 +71,7 @@ def finish(prepared: Prepared, shape: Shape, seen: Figure) -> Image:
 def stages(prepared: Prepared, shape: Shape, seen: Figure) -> Iterator[str]:
     """Paint into `seen.canvas`; "head", "eyes", "mouth" as soon as each is there."""
     drawn, canvas = _drawn(prepared, shape), seen.canvas
-    if drawn is not None:
-        canvas[..., :3] = drawn.medium.develop(canvas[..., :3])
+    canvas[..., :3] = developed(prepared, shape, canvas[..., :3])
     yield "head"
     for part, paint, patches in (
         ("eyes", _paint_eyes, _eye_patches),
@@ -84,6 +83,12 @@ def stages(prepared: Prepared, shape: Shape, seen: Figure) -> Iterator[str]:
             for patch in patches(prepared, shape):
                 _redraw(prepared, shape, canvas, patch, [seen.coarse, *seen.fine], drawn.medium)
         yield part
+
+
+def developed(prepared: Prepared, shape: Shape, plate: Image) -> Image:
+    """(h, w, 3) what a plate looks like in the medium of this frame."""
+    drawn = _drawn(prepared, shape)
+    return plate if drawn is None else drawn.medium.develop(plate)
 
 
 def shade(prepared: Prepared, shape: Shape, canvas: Image, coarse: Map) -> None:
@@ -114,9 +119,14 @@ def compose_all(plates: Plates, coarse: Map, fine: list[Map]) -> Image:
     return canvas
 
 
+def rest_of(prepared: Prepared, shape: Shape) -> Image:
+    """(H, W, 4) the whole frame at rest; transparent when only what moves is shown."""
+    return prepared.frames[shape.drawing % len(prepared.frames)]
+
+
 def in_frame(prepared: Prepared, shape: Shape, canvas: Image) -> Image:
     """(H, W, 4) the square in the frame that it is part of."""
-    frame = prepared.frames[shape.drawing % len(prepared.frames)]
+    frame = rest_of(prepared, shape)
     if frame.shape == canvas.shape and not prepared.patch:
         return canvas
     (x, y), (height, width) = prepared.scene.corner, prepared.scene.shape

@@ -41,4 +41,6 @@ class Prepared:
     photo: Plates
     drawn: tuple[Drawn, ...]  # in the medium, as often as it boils; none: a photo
     light: Light | None  # None: a medium without shade
+    layers: tuple[str, ...]  # names, bottom to top; none when none are asked for
+    silhouette: Plates | None  # the figure alone, for how much of a pixel it covers
     step: int  # px per sample of the backward map

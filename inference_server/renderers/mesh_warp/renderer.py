@@ -18,7 +18,7 @@ from inference_server.portrait.topology import (
     LIP_OUTER_UPPER,
 )
 
-from . import eyes, glasses, light, mesh, mouth, restyle, rig
+from . import eyes, glasses, layering, light, mesh, mouth, restyle, rig
 from .eyes import gaze_offset
 from .mouth import Wishes
 from .painting import draw
@@ -63,6 +63,9 @@ class MeshWarp:
         # drawn frames need the photo only as a model for what is drawn anew
         opaque = not look.alpha or patch or bool(drawn)
         photo = figure_plates(scene, cut_out, clean, opaque, still=scene.image)
+        silhouette = None
+        if "background" in layering.names(look):
+            silhouette = figure_plates(scene, cut_out, clean, opaque=False, crisp=bool(drawn))
         frames = [one.frame for one in drawn] or [scene.frame]
         return Prepared(
             scene=scene,
@@ -92,6 +95,8 @@ class MeshWarp:
             light=light.measure(scene.image, scene.mesh, scene.matte, scene.pad, fit)
             if all(one.medium.style.shaded for one in drawn)
             else None,
+            layers=layering.names(look),
+            silhouette=silhouette,
             step=2 if side > _FINE_SIDE else 1,
         )
 
@@ -99,6 +104,17 @@ class MeshWarp:
         """(h, w, 4) uint8 straight-alpha RGBA for each index, in order."""
         for frame in frames:
             yield draw(prepared, shape_of(prepared, motion, frame))
+
+    def layers(self, look: Look) -> tuple[str, ...]:
+        """Names of the layers that `render_layers` gives for a look, bottom to top."""
+        return layering.names(look)
+
+    def render_layers(
+        self, prepared: Prepared, motion: Motion, frames: Sequence[int]
+    ) -> Iterator[tuple[Image, dict[str, Image]]]:
+        """As `render`, each frame with its layers."""
+        for frame in frames:
+            yield layering.draw(prepared, shape_of(prepared, motion, frame))
 
     def landmarks(
         self, prepared: Prepared, motion: Motion, frames: Sequence[int]
