@@ -31,9 +31,11 @@ from .errors import AudioUnreadable
 log = logging.getLogger(__name__)
 
 Block = npt.NDArray[np.float32]  # (n, channels)
+Around = tuple[float, float | None]  # seconds of the file, begin and end; None: to its end
 
 _BLOCK = 1 << 16  # frames read at a time
 _MIN_RATE, _MAX_RATE = 1_000, 1_000_000  # Hz; outside it the header is damaged
+_MARK_S = 120
 _MARGIN_S = 0.25  # read before and after the range, so that decoder and filters settle
 _UNSAID_S = 0.1  # of silence at the end: a strip ends on a whole frame, the sound need not
 _SILENT_CHANNEL = 1e-4  # power relative to the loudest channel: -40 dB
@@ -53,32 +55,43 @@ class _Source:
     blocks: Callable[[int, int | None], Iterator[Block]]  # (first frame, count or None for all)
 
 
-def read_speech(audio: AudioRange) -> Speech:
+def read_speech(audio: AudioRange, around: Around | None = None) -> Speech:
     """The stretch `audio` of a sound file, mixed to one channel, without DC offset.
 
     The level is left as recorded. A range that ends beyond the sound is filled up with silence,
     as Blender's timeline plays it; `warnings` say so. Channels that are silent throughout the range
     do not count in the mix, so one-sided recordings keep their level.
 
+    Args:
+        audio: the range.
+        around: what is to be read with it, where the file has it.
+
     Raises:
         AudioUnreadable: missing, damaged, empty or not a sound, or nothing of the range is in it.
     """
     _check_range(audio)
+    wider = _wider(audio, around) if around else audio
     try:
-        samples = _decoded(audio, _open(audio.path))
+        samples = _decoded(wider, _open(audio.path))
     except _Damaged as failure:  # ffmpeg finds its way back after a hole, libsndfile does not
         log.warning('"%s" is damaged: %s', audio.path.name, failure)
-        samples = _decoded(audio, _open_ffmpeg(audio.path))
-    _remove_dc(samples)
+        samples = _decoded(wider, _open_ffmpeg(audio.path))
+    rate = Speech.SAMPLE_RATE
+    before = round(audio.start_s * rate) - round(wider.start_s * rate)
+    if len(samples) <= before:
+        raise _starts_beyond_end(audio, wider.start_s + len(samples) / rate)
     peak = float(np.abs(samples).max())
     if peak > _FULL_SCALE:
         samples /= np.float32(peak)
     warnings: tuple[str, ...] = ()
     if audio.duration_s is not None:
-        samples, warnings = _fit_length(samples, audio)
+        samples, warnings = _filled_up(samples, before, audio)
     key = hashlib.sha256(samples.data).hexdigest()
-    duration = len(samples) / Speech.SAMPLE_RATE
-    return Speech(samples, audio.start_s, duration, key, warnings)
+    length = len(samples) - before
+    if audio.duration_s is not None:
+        length = _n_samples(audio.duration_s)
+    before_s = audio.start_s - wider.start_s  # exact, where samples are rounded
+    return Speech(samples, audio.start_s, length / rate, key, warnings, before_s)
 
 
 def duration_s(path: Path) -> float:
@@ -96,7 +109,9 @@ def duration_s(path: Path) -> float:
 def _decoded(audio: AudioRange, source: _Source) -> npt.NDArray[np.float32]:
     """The range as 16 kHz mono, (T,), T > 0; shorter than asked for where the file ends.
 
-    The samples are those of the whole file read at once: the cut is made after resampling.
+    The samples are those of the whole file read at once: the cut is made after resampling and
+    filtering. Both begin at a mark, one every two minutes, so that ranges which overlap have equal
+    samples to the last bit; float sums depend on where they begin.
     """
     rate_out = Speech.SAMPLE_RATE
     first_out = round(audio.start_s * rate_out)
@@ -106,17 +121,19 @@ def _decoded(audio: AudioRange, source: _Source) -> npt.NDArray[np.float32]:
     common = math.gcd(source.rate, rate_out)
     step_in, step_out = source.rate // common, rate_out // common  # equal times on both sides
     n_steps = max(0, first_out // step_out - math.ceil(_MARGIN_S * common))
+    n_steps -= n_steps % (_MARK_S * common)
     skip_out = first_out - n_steps * step_out
     first, count = n_steps * step_in, None
     if n_out is not None:
         count = math.ceil(((skip_out + n_out) / rate_out + _MARGIN_S) * source.rate)
     weights = _channel_weights(source, first, count)
-    samples = _resampled(source, first, count, weights)[skip_out:]
-    if len(samples) == 0:
+    samples = _resampled(source, first, count, weights)
+    if len(samples) <= skip_out:
         where = f" at {audio.start_s:g} s" if first_out else ""
         message = f'"{audio.path.name}" holds no sound that can be decoded{where}.'
         raise AudioUnreadable(message, _RE_ENCODE)
-    return samples if n_out is None else samples[:n_out]
+    _remove_dc(samples)
+    return samples[skip_out:] if n_out is None else samples[skip_out : skip_out + n_out]
 
 
 def _check_range(audio: AudioRange) -> None:
@@ -142,15 +159,27 @@ def _starts_beyond_end(audio: AudioRange, length_s: float) -> AudioUnreadable:
     )
 
 
-def _fit_length(
-    samples: npt.NDArray[np.float32], audio: AudioRange
+def _wider(audio: AudioRange, around: Around) -> AudioRange:
+    """The range and what is around it; nothing before the beginning of the file."""
+    begin_s, end_s = around
+    begin_s = min(audio.start_s, max(0.0, begin_s))
+    if audio.duration_s is None or end_s is None:
+        return AudioRange(audio.path, begin_s, None)
+    return AudioRange(audio.path, begin_s, max(audio.start_s + audio.duration_s, end_s) - begin_s)
+
+
+def _n_samples(duration_s: float) -> int:
+    return max(1, round(duration_s * Speech.SAMPLE_RATE))
+
+
+def _filled_up(
+    samples: npt.NDArray[np.float32], before: int, audio: AudioRange
 ) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
-    """Cut or fill up with silence to the duration that was asked for; with warnings."""
+    """Filled up with silence to the duration that was asked for; with warnings."""
     assert audio.duration_s is not None
-    n_samples = max(1, round(audio.duration_s * Speech.SAMPLE_RATE))
-    missing = n_samples - len(samples)
+    missing = before + _n_samples(audio.duration_s) - len(samples)
     if missing <= 0:
-        return samples[:n_samples], ()
+        return samples, ()
     warnings: tuple[str, ...] = ()
     missing_s = missing / Speech.SAMPLE_RATE
     if missing_s > _UNSAID_S:

@@ -82,13 +82,14 @@ class Sitter:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Speech:
-    """A stretch of sound, ready for analysis."""
+    """A range of sound, ready for analysis; with what is around it in the file, where known."""
 
     samples: npt.NDArray[np.float32]  # (T,) mono, 16 kHz, about -1..1
-    start_s: float  # where the stretch begins in the file
-    duration_s: float
+    start_s: float  # where the range begins in the file
+    duration_s: float  # of the range
     key: str  # sha256 over the samples
     warnings: tuple[str, ...] = ()  # what the artist should know
+    before_s: float = 0.0  # how much of the samples comes before the range
 
     SAMPLE_RATE = 16_000  # Hz
 

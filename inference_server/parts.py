@@ -26,7 +26,7 @@ from .errors import AudioUnreadable, Cancelled, ImageUnreadable, WeightsMissing
 from .keys import SOURCE_PARAMS
 from .portrait import analysis, crop
 from .registry import SpokenMotion
-from .speech import recogniser
+from .speech import blocks, recogniser
 
 _KEPT_PORTRAITS = 2  # a picture of 6000 x 6000 px takes 144 MB
 _KEPT_CROPS = 4
@@ -130,10 +130,10 @@ class Parts:
         audio: AudioRange,
         fps: Fraction,
         n_frames: int | None,
-        lead: int,
         seed: int,
         params: Mapping[str, Any],
         cancelled: Callable[[], bool],
+        lead: int = 0,
     ) -> tuple[SpokenMotion, str]:
         """What a motion source makes of the sound: that of params["mouth"], or the first one.
 
@@ -141,8 +141,8 @@ class Parts:
 
         Args:
             n_frames: None takes the length of the sound; see `count_frames`.
-            lead: frames that are wanted beyond them.
             params: those in keys.SOURCE_PARAMS count.
+            lead: frames that are wanted beyond `n_frames`.
 
         Returns:
             The motion, with the warnings of sound and source; name and version of the source.
@@ -153,7 +153,7 @@ class Parts:
         def listen() -> Voice:
             if not _may_be_read(audio.path):
                 raise AudioUnreadable(f'"{audio.path}" is not a file.', "Choose a sound file.")
-            heard.append(audio_io.read_speech(audio))
+            heard.append(audio_io.read_speech(audio, blocks.around(audio)))
             return Voice(heard[0].key, _duration(audio, heard[0]), heard[0].warnings)
 
         identity = (_identity(audio.path), audio.start_s, audio.duration_s)
@@ -166,7 +166,8 @@ class Parts:
             code_key("speech", "motion", "models", "audio_io", "parts"),
             bundled_weights(),
             recogniser.version(),
-            [name, voice.key, str(fps), count, seed, amounts, _style_key(params)],
+            [name, voice.key, audio.start_s, audio.duration_s, str(fps), count, seed],
+            [amounts, _style_key(params)],
         )
 
         def make() -> tuple[SpokenMotion, str]:
@@ -174,7 +175,7 @@ class Parts:
             if stored is not None and "about" in stored:
                 return _spoken_from(stored, fps)
             source: registry.MotionSource = registry.load(registry.MOTION_SOURCES, name)
-            speech = heard[0] if heard else audio_io.read_speech(audio)
+            speech = heard[0] if heard else audio_io.read_speech(audio, blocks.around(audio))
             _check(cancelled)
             made = source.motion(speech, fps, count, seed, amounts)
             label = f"{name} {source.version}"

@@ -134,7 +134,7 @@ class Studio:
         Raises:
             AudioUnreadable.
         """
-        spoken, _ = self._parts.spoken(audio, fps, None, 0, seed, params, lambda: False)
+        spoken, _ = self._parts.spoken(audio, fps, None, seed, params, lambda: False)
         return rounded(closures.enforce(spoken)), spoken.warnings
 
     def _shot(self, spec: ShotSpec, stages: Stages) -> _Shot:
@@ -146,8 +146,8 @@ class Studio:
             face_crop = self._parts.face_crop(portrait, spec.face_index, spec.size)
         with stages.stage("speech"):
             spoken, motion_source = self._parts.spoken(
-                spec.audio, spec.fps, spec.n_frames, spec.lead, spec.seed, spec.params,
-                stages.cancelled,
+                spec.audio, spec.fps, spec.n_frames, spec.seed, spec.params, stages.cancelled,
+                spec.lead,
             )  # fmt: skip
             for warning in spoken.warnings:
                 stages.warn(warning)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import numpy.typing as npt
 
 from inference_server.motion.lids import CLOSE_S
 
+from .frames import Frames
 from .seeded import draws
 from .voice import STEPS_PER_S
 
@@ -23,8 +22,7 @@ _STREAM = 20
 def frames(
     speaking: npt.NDArray[np.bool_],
     start_s: float,
-    fps: Fraction,
-    n_frames: int,
+    at: Frames,
     seed: int,
     amount: float,
 ) -> list[int]:
@@ -32,24 +30,24 @@ def frames(
 
     Args:
         speaking: (M,) from voice.speaking, every 10 ms.
-        start_s: where the stretch begins in the sound.
-        fps: frames per second.
-        n_frames: N.
+        start_s: where that stretch begins in the sound.
+        at: the frames of the shot.
         seed: of the shot.
         amount: 1 blinks 20 times a minute; 0 never.
     """
     if amount <= 0:
         return []
-    rate = float(fps)
+    rate, n_frames = float(at.fps), len(at.times_s)
     ends_s = np.flatnonzero(speaking[:-1] & ~speaking[1:]) / STEPS_PER_S
     first = (_NOT_BEFORE_S + CLOSE_S) * rate
     found: list[int] = []
-    for blink_s in _moments(start_s, start_s + n_frames / rate, seed, amount):
+    begin_s = start_s + at.begin_s
+    for blink_s in _moments(begin_s, begin_s + n_frames / rate, seed, amount):
         due_s = blink_s - start_s
         if len(ends_s):
             end_s = ends_s[np.abs(ends_s - due_s).argmin()]
             due_s = end_s if abs(end_s - due_s) < _PHRASE_END_S else due_s
-        frame = round(due_s * rate)
+        frame = round((due_s - at.begin_s) * rate)
         apart = not found or frame - found[-1] >= _CLOSEST_S * rate
         if first <= frame < n_frames and apart:
             found.append(frame)

@@ -82,7 +82,6 @@ def complete(
         habits: of the person.
         native: passed on.
     """
-    n_frames = len(expression)
     angles = head.sway(speaking, start_s, seed, habits.sway_deg, habits.sway_speed) * amounts.head
     stress = brows.stress(opening)
     angles = angles + head.nods(stress) * amounts.nods
@@ -91,8 +90,8 @@ def complete(
     raised = at(brows.lift(stress)) * amounts.eyes
     _set(expression, raised, "browInnerUp", "browOuterUpLeft", "browOuterUpRight")
     often = amounts.blinks * habits.blinks_per_minute / blinks.PER_MINUTE
-    moments = blinks.frames(speaking, start_s, at.fps, n_frames, seed, often)
-    _set(expression, lids(moments, at.fps, n_frames), "eyeBlinkLeft", "eyeBlinkRight")
+    moments = blinks.frames(speaking, start_s, at, seed, often)
+    _set(expression, lids(moments, at.fps, len(expression)), "eyeBlinkLeft", "eyeBlinkRight")
     gaze_deg = at(look).astype(np.float32)
     return Motion(
         fps=at.fps,

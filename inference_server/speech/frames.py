@@ -15,11 +15,18 @@ Curve = npt.NDArray[np.float64]  # (M, ...)
 
 
 class Frames:
-    """Takes curves with even steps to the frames of a shot; frame i shows the sound at i / fps."""
+    """Takes curves with even steps to the frames of a shot.
 
-    def __init__(self, fps: Fraction, n_frames: int) -> None:
+    Args:
+        fps: frames per second, exact.
+        n_frames: N.
+        begin_s: moment of the curves that frame 0 shows; frame i shows what is i / fps later.
+    """
+
+    def __init__(self, fps: Fraction, n_frames: int, begin_s: float = 0.0) -> None:
         self.fps = fps
-        self.times_s = np.arange(n_frames) * fps.denominator / fps.numerator
+        self.begin_s = begin_s
+        self.times_s = begin_s + np.arange(n_frames) * fps.denominator / fps.numerator
 
     def __call__(self, curve: npt.NDArray[np.floating[Any]], per_s: int = STEPS_PER_S) -> Curve:
         """The curve at each frame, (N, ...), linearly; its last value holds beyond its end."""
@@ -30,7 +37,7 @@ class Frames:
         return curve[below] * (1 - share) + curve[above] * share
 
     def windows(self, spans_s: list[tuple[float, float]]) -> tuple[tuple[int, int], ...]:
-        """Spans of time as [first, last] frames, each at least the nearest frame."""
+        """Spans of time as [first, last] frames, each at least the nearest; those in the shot."""
         found = []
         for begin_s, end_s in spans_s:
             first, last = np.searchsorted(self.times_s, (begin_s, end_s))
@@ -38,13 +45,13 @@ class Frames:
             middle_s = (begin_s + end_s) / 2
             if first <= last:
                 found.append((int(first), last))
-            elif begin_s <= self.times_s[-1]:
-                nearest = round(middle_s * float(self.fps))
+            elif self.times_s[0] <= end_s and begin_s <= self.times_s[-1]:
+                nearest = round((middle_s - self.begin_s) * float(self.fps))
                 nearest = min(max(0, nearest), len(self.times_s) - 1)
                 found.append((nearest, nearest))
         return tuple(found)
 
     def missing_steps(self, n_steps: int) -> int:
         """Steps of 10 ms that a curve of `n_steps` lacks to reach beyond the last frame."""
-        needed = math.ceil(len(self.times_s) / self.fps * STEPS_PER_S)
+        needed = math.ceil((self.begin_s + len(self.times_s) / self.fps) * STEPS_PER_S)
         return max(0, needed - n_steps) + 1

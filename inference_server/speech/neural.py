@@ -15,7 +15,7 @@ import scipy.ndimage
 from inference_server.datatypes import Speech
 from inference_server.registry import SpokenMotion
 
-from . import contacts, hearing, lip_fit, phones, recogniser
+from . import blocks, contacts, hearing, lip_fit, phones, recogniser
 from .face import Amounts, complete
 from .features import RATE, log_mel, normalise
 from .frames import Frames
@@ -58,11 +58,13 @@ class Neural:
         amounts = Amounts.of(params)
         chosen = params.get("voice_style", "")
         style = read_style(Path(chosen), hearing.bundled()) if chosen else NOBODY
-        at = Frames(fps, n_frames)
-        spoken = speaking(speech.samples)
-        heard, known = listen(speech.samples, spoken, style)
+        at = Frames(fps, n_frames, speech.before_s)
+        spoken, *answers, known = blocks.joined(
+            _heard(block, style) for block in blocks.blocks(speech)
+        )
+        heard = hearing.Heard(*answers)
         spoken = np.pad(spoken, (0, at.missing_steps(len(spoken))))
-        active = activity_of(spoken)
+        active = activity_of(blocks.audible(speech, spoken))
         active_50 = active[:: STEPS_PER_S // RATE]
         life = at(active) * amounts.lips
         expression, missed = _fitted(at(heard.coefficients, RATE), life, style)
@@ -71,9 +73,9 @@ class Neural:
         gaps = contacts.closures(heard, known, active_50[: len(known)])
         motion = complete(
             expression,
-            _opening(heard, style, active),
+            _opening(heard, style, activity_of(spoken)),
             spoken,
-            speech.start_s,
+            speech.start_s - speech.before_s,
             at,
             seed,
             amounts,
@@ -82,6 +84,14 @@ class Neural:
         )
         warnings = (*self._warnings, *style.warnings)
         return SpokenMotion(motion, at(active) == 0, at.windows(gaps), warnings)
+
+
+def _heard(block: blocks.Block, style: VoiceStyle) -> tuple[npt.NDArray[Any], ...]:
+    """Of one block: where somebody speaks, what the network hears, and the recogniser."""
+    spoken = speaking(block.samples)
+    heard, known = listen(block.samples, spoken, style)
+    answers = (heard.coefficients, heard.closed, heard.visemes, known)
+    return block.own(spoken, STEPS_PER_S), *(block.own(rows, RATE) for rows in answers)
 
 
 def listen(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from inference_server.datatypes import ARKIT_INDEX, Speech
 from inference_server.registry import SpokenMotion
 
+from . import blocks
 from .bands import band_levels
 from .face import Amounts, Habits, complete
 from .frames import Frames
@@ -46,19 +47,24 @@ class Rules:
             params: those of face.Amounts.
         """
         amounts = Amounts.of(params)
-        at = Frames(fps, n_frames)
-        spoken = speaking(speech.samples)
-        levels = band_levels(speech.samples, spoken)
+        at = Frames(fps, n_frames, speech.before_s)
+        spoken, levels = blocks.joined(_heard(block) for block in blocks.blocks(speech))
         beyond = at.missing_steps(len(spoken))
         spoken, levels = np.pad(spoken, (0, beyond)), np.pad(levels, ((0, beyond), (0, 0)))
-        shape = mouth(levels, spoken)
+        shape = mouth(levels, blocks.audible(speech, spoken))
+        opening = mouth(levels, spoken).opening
+        origin_s = speech.start_s - speech.before_s
         gaps = closures(levels, spoken)
         expression = np.zeros((n_frames, 52))
         _set_mouth(expression, shape, gaps, at, amounts.lips)
-        motion = complete(
-            expression, shape.opening, spoken, speech.start_s, at, seed, amounts, Habits(), {}
-        )
+        motion = complete(expression, opening, spoken, origin_s, at, seed, amounts, Habits(), {})
         return SpokenMotion(motion, at(shape.active) == 0, at.windows(gaps))
+
+
+def _heard(block: blocks.Block) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+    spoken = speaking(block.samples)
+    levels = band_levels(block.samples, spoken)
+    return block.own(spoken, STEPS_PER_S), block.own(levels, STEPS_PER_S)
 
 
 def _set(expression: Steps, values: Steps, *names: str) -> None:

@@ -16,6 +16,7 @@ from inference_server.motion.lids import lids
 from inference_server.motion.report import report
 from inference_server.registry import MOTION_SOURCES, load
 from inference_server.speech import blinks, gaze, head, voice
+from inference_server.speech.frames import Frames
 from inference_server.speech.seeded import white
 
 SPEECH = Path(__file__).parents[1] / "fixtures" / "speech.wav"
@@ -230,14 +231,14 @@ def test_head_has_the_measured_amplitude_and_speed():
 def test_blinks_come_twenty_times_a_minute_and_not_at_once():
     spoken = np.ones(60_000, bool)
     for seed in range(5):
-        found = blinks.frames(spoken, 0.0, Fraction(25), 15_000, seed, 1.0)
+        found = blinks.frames(spoken, 0.0, Frames(Fraction(25), 15_000), seed, 1.0)
         assert len(found) / 10 == pytest.approx(20, rel=0.2)
         assert (lids(found, Fraction(25), 15_000)[: int(0.3 * 25)] == 0).all()
 
 
 def test_blinks_gather_at_phrase_ends():
     spoken = np.arange(60_000) % 300 < 200  # a phrase of two seconds, a pause of one
-    tops = np.array(blinks.frames(spoken, 0.0, Fraction(100), 60_000, 0, 1.0))
+    tops = np.array(blinks.frames(spoken, 0.0, Frames(Fraction(100), 60_000), 0, 1.0))
     from_phrase_end = np.abs((tops - 200 + 150) % 300 - 150)
     by_chance = 21 / 300
     assert (from_phrase_end <= 10).mean() > 3 * by_chance
