@@ -189,6 +189,7 @@ def _render(options: argparse.Namespace, console: Console) -> int:
         }
     )
     from .console import Bar
+    from .motion.report import sentences
     from .pipeline import render
     from .takes import take_to_json
 
@@ -208,8 +209,8 @@ def _render(options: argparse.Namespace, console: Console) -> int:
         console.say(f"Note: {warning}")
     drawn, reused = len(take.rendered), len(take.reused)
     console.say(f"{take.path}: {take.n_frames} frames, {drawn} drawn, {reused} reused.")
-    for layer in take.layers:
-        console.say(str(take.path / layer))
+    for sentence in sentences(take.report):
+        console.say(sentence)
     if options.mp4:
         console.say(options.mp4)
     return 0

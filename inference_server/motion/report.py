@@ -15,6 +15,10 @@ from .channels import LIPS_MEET, measure
 from .closures import nearest_to_shut, still
 
 _LIP_CHANNELS = ("lip_open", "lip_width", "lip_round", "smile")
+_SAID = {
+    "open_closure": "the lips stay open where a sound shuts them",
+    "silence_motion": "the lips move in silence",
+}
 _MOVES = 0.01  # of a channel's range between two frames: 0.4 px at 512 px
 
 
@@ -65,3 +69,14 @@ def overrule(report: Report, frames: Collection[int]) -> Report:
         breaches=tuple(breach for breach in report.breaches if breach.frame not in frames),
         overruled=tuple(breach for breach in report.breaches if breach.frame in frames),
     )
+
+
+def sentences(report: Report) -> list[str]:
+    """The report for people: a line for the shot, and one for each breach."""
+    lines = [
+        f"Lips: {report.closure_hits} of {report.closure_total} closures shut, "
+        f"in motion on {report.silence_motion:.1%} of the silence."
+    ]
+    for breaches, note in ((report.breaches, ""), (report.overruled, " (overruled)")):
+        lines += [f"  frame {at.frame}: {_SAID[at.kind]}{note}" for at in breaches]
+    return lines

@@ -111,6 +111,8 @@ def test_render_with_movie(program: Program, portrait_path: Path, tone: Path) ->
     )  # fmt: skip
     assert again.returncode == 0
     assert "10 frames, 0 drawn, 10 reused" in again.stdout
+    closures = said["report"]["closures"]
+    assert f"Lips: {closures['hits']} of {closures['total']} closures shut" in again.stdout
     assert "exists" not in again.stderr
 
 

@@ -13,7 +13,7 @@ from inference_server.motion.channels import measure
 from inference_server.motion.closures import enforce
 from inference_server.motion.cues import with_blinks
 from inference_server.motion.holds import hold, starts_of
-from inference_server.motion.report import overrule, report
+from inference_server.motion.report import overrule, report, sentences
 from inference_server.registry import SpokenMotion
 
 JAW, BLINK_L = ARKIT_INDEX["jawOpen"], ARKIT_INDEX["eyeBlinkLeft"]
@@ -171,6 +171,16 @@ def test_what_is_overruled_is_listed_apart():
     assert found.breaches == (Breach(2, "silence_motion"),)
     assert found.overruled == (Breach(5, "open_closure"),)
     assert (found.closure_hits, found.silence_motion) == (0, before.silence_motion)
+
+
+def test_every_breach_is_said_in_words():
+    jaw = [0.0, 0.0, 0.3, 0.3, 0.5, 0.4, 0.5]
+    silent = np.array([True, True, True, True, False, False, False])
+    assert sentences(overrule(report(motion_of(jaw), silent, ((4, 6),)), (5,))) == [
+        "Lips: 0 of 1 closures shut, in motion on 33.3% of the silence.",
+        "  frame 2: the lips move in silence",
+        "  frame 5: the lips stay open where a sound shuts them (overruled)",
+    ]
 
 
 def test_the_way_from_speech_into_silence_is_not_motion_in_silence():
