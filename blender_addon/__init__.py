@@ -1,12 +1,13 @@
 """Animate Portrait: makes a still portrait speak on Blender's video sequencer."""
 
-from . import auto, dirty_bar, ghost, modal, ops, overlay, prefs, props, ui, watch
+from . import auto, dirty_bar, drawing, ghost, modal, ops, overlay, prefs, props, ui, watch
 
 _MODULES = (
     props,
     prefs,
     modal,
     ops,
+    drawing,
     ui,
     dirty_bar,
     auto,

@@ -102,7 +102,14 @@ def _is_stale(context: Any, job: Job) -> bool:
     if not shots.is_shot(strip) or scene.frame_current != job.order.scene_frame:
         return True
     frame = scene.frame_current - strips.origin(strip)
-    return not orders.fits(strip, frame, {n: row[frame] for n, row in job.order.sampled.items()})
+    return not orders.fits(strip, frame, _sent(job.order, frame))
+
+
+def _sent(order: orders.Order, frame: int) -> dict[str, float]:
+    """The values that a preview draws a frame with."""
+    edits = order.spec["channels"] or {}
+    generated = order.base.generated
+    return {n: edits.get(n, {}).get(str(frame), row[frame]) for n, row in generated.items()}
 
 
 def _start(context: Any, strip: Any, frame: int) -> None:

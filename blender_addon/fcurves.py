@@ -92,25 +92,53 @@ def write_generated(
         tolerance: a value this near is right.
     """
     points = curve.keyframe_points
-    wrong = ~keep
-    if len(points):
-        wrong &= np.abs(sample(curve, frames) - values) > tolerance
-    if not wrong.any():
-        return
     before = len(points)
     keys = _get(points, "co", np.float32).reshape(-1, 2)
     at = np.searchsorted(keys[:, 0], frames)
-    exact = np.zeros(len(frames), bool)
-    in_range = at < before
-    exact[in_range] = keys[at[in_range], 0] == frames[in_range]
-    moved = wrong & exact
+    exact = at < before
+    exact[exact] = keys[at[exact], 0] == frames[exact]
+    moved, new = ~keep & exact, ~keep & ~exact
+    moved[moved] = np.abs(keys[at[moved], 1] - values[moved]) > tolerance
+    if not moved.any() and not new.any():
+        return
     keys[at[moved], 1] = values[moved]
-    new = wrong & ~exact
+    handles = _handles(points)
     points.add(int(new.sum()))
     added = np.stack([frames[new], values[new]], axis=1).astype(np.float32)
     points.foreach_set("co", np.concatenate([keys, added]).ravel())
     _mark(points, before)
     curve.update()
+    still = np.ones(before, bool)
+    still[at[moved]] = False
+    _put_handles_back(points, keys[still], {name: old[still] for name, old in handles.items()})
+
+
+def _handles(points: Any) -> dict[str, npt.NDArray[np.float32]]:
+    return {name: _get(points, name, np.float32).reshape(-1, 2) for name in _PAIRS[1:]}
+
+
+def _put_handles_back(
+    points: Any, keys: npt.NDArray[np.float32], handles: dict[str, npt.NDArray[np.float32]]
+) -> None:
+    """Blender has calculated the handles of all keys anew; those that were there keep theirs."""
+    at = np.searchsorted(_get(points, "co", np.float32)[0::2], keys[:, 0])
+    for name, places in handles.items():
+        present = _get(points, name, np.float32).reshape(-1, 2)
+        present[at] = places
+        points.foreach_set(name, present.ravel())
+
+
+def pin(curve: FCurve, frames: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> None:
+    """Adds the artist's keys at frames that have none."""
+    points = curve.keyframe_points
+    before, handles = len(points), _handles(points)
+    points.add(len(frames))
+    keys = _get(points, "co", np.float32).reshape(-1, 2)[:before]
+    added = np.stack([frames, values], axis=1).astype(np.float32)
+    points.foreach_set("co", np.concatenate([keys, added]).ravel())
+    _mark(points, before, "KEYFRAME")
+    curve.update()
+    _put_handles_back(points, keys, handles)
 
 
 def reset(curve: FCurve, frames: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> None:
@@ -138,18 +166,6 @@ def rewrite(
     reset(curve, frames, values)
 
 
-def shift(curve: FCurve, frames: int) -> None:
-    """Moves all keys of a curve in time."""
-    points = curve.keyframe_points
-    if not frames or not len(points):
-        return
-    for name in ("co", "handle_left", "handle_right"):
-        places = _get(points, name, np.float32)
-        places[0::2] += frames
-        points.foreach_set(name, places)
-    curve.update()
-
-
 def mark_edited(curve: FCurve, frames: npt.NDArray[np.float64]) -> None:
     """Takes the mark "generated" off the artist's keys; Blender keeps it when a key is changed."""
     points = curve.keyframe_points
@@ -160,8 +176,7 @@ def mark_edited(curve: FCurve, frames: npt.NDArray[np.float64]) -> None:
     theirs = ours & np.isin(_get(points, "co", np.float32)[0::2], frames)
     if theirs.any():
         kinds[theirs] = _value("type", "KEYFRAME")
-        points.foreach_set("type", kinds)
-        curve.update()
+        points.foreach_set("type", kinds)  # without update(), which calculates handles anew
 
 
 def generated_type() -> str:
@@ -169,11 +184,42 @@ def generated_type() -> str:
     return "GENERATED" if "GENERATED" in _items("type") else "JITTER"
 
 
-def _mark(points: Any, first: int) -> None:
-    """Makes the keys from index `first` on linear, unselected and generated."""
+def generated_number() -> int:
+    """The number of this type, as arrays of keys have it."""
+    return _value("type", generated_type())
+
+
+def sample_among(
+    owner: Any,
+    theirs: Keys,
+    at: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
+    frames: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """What a curve would say that has these keys, and linear ones between them.
+
+    Args:
+        owner: an ID that is animated; it is left as it was.
+        theirs: keys with their own shapes.
+        at: scene frames of the linear ones.
+        values: of them.
+        frames: ascending scene frames to sample at.
+    """
+    path = '["animportrait scratch"]'
+    curve = ensure(owner, path)
+    try:
+        write(curve, theirs)
+        pin(curve, at, values)
+        return sample(curve, frames)
+    finally:
+        _curves(owner, make=True).remove(curve)
+
+
+def _mark(points: Any, first: int, kind: str = "") -> None:
+    """Makes the keys from index `first` on linear, unselected and generated, or of another kind."""
     settings = {
         "interpolation": "LINEAR",
-        "type": generated_type(),
+        "type": kind or generated_type(),
         "handle_left_type": "AUTO_CLAMPED",  # for the day the artist asks for Bezier
         "handle_right_type": "AUTO_CLAMPED",
     }

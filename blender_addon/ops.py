@@ -1,144 +1,17 @@
-"""The buttons. Each is modal for people, and waits for scripts; a grey one says why."""
+"""Buttons that draw nothing; a grey one says why."""
 
-from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
-from . import fcurves, landmarks, modal, orders, prefs, props, protocol, shots, strips
-from .job import Job, State
-from .jobs import JOBS
-from .strips import CannotUse
+from . import fcurves, landmarks, props, protocol, shots, strips
 
 PICTURES = "*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp;*.tga;*.exr"
 _CHANNEL_ITEMS = [("ALL", "All", "Every channel")] + [
     (channel.name, channel.label, channel.description) for channel in protocol.CHANNELS
 ]
-
-
-class _Draws:
-    """What Animate and Render Edits share."""
-
-    def _order(self, context: Any) -> orders.Order:
-        raise NotImplementedError
-
-    def invoke(self, context: Any, _event: Any) -> set[str]:
-        """Queues the job; Blender stays free."""
-        if self._add(context) is None:
-            return {"CANCELLED"}
-        bpy.ops.animportrait.run_jobs("INVOKE_DEFAULT")
-        return {"FINISHED"}
-
-    def execute(self, context: Any) -> set[str]:
-        """For scripts: waits until the result is on the timeline."""
-        job = self._add(context)
-        if job is None:
-            return {"CANCELLED"}
-        JOBS.wait(job)
-        modal.report(self, job)
-        return {"FINISHED"} if job.state == State.DONE else {"CANCELLED"}
-
-    def _add(self, context: Any) -> Job | None:
-        try:
-            order = self._order(context)
-        except CannotUse as failure:
-            self.report({"ERROR"}, str(failure))
-            return None
-        if orders.is_temporary(Path(order.spec["out_dir"])):
-            text = "The file is not saved: its frames are temporary until you save it"
-            self.report({"WARNING"}, text)
-        return JOBS.add(order)
-
-
-class ANIMPORTRAIT_OT_animate(_Draws, bpy.types.Operator):
-    """Make the portrait speak: an image strip over the sound, with lips and eyes as keys."""
-
-    bl_idname = "animportrait.animate"
-    bl_label = "Animate Portrait"
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """A server, a sound, a portrait."""
-        scene = strips.sequencer_scene(context)
-        reason = prefs.flaw(context) or orders.flaw(scene) or _pending(scene)
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
-
-    def _order(self, context: Any) -> orders.Order:
-        return orders.animate(strips.sequencer_scene(context), JOBS.shot_ids)
-
-
-class ANIMPORTRAIT_OT_render_edits(_Draws, bpy.types.Operator):
-    """Draw the frames again whose keys have changed, and only those."""
-
-    bl_idname = "animportrait.render_edits"
-    bl_label = "Render Edits"
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """A shot with changed keys."""
-        reason = prefs.flaw(context) or _no_edits(strips.sequencer_scene(context))
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
-
-    def _order(self, context: Any) -> orders.Order:
-        return orders.render_edits(shots.active_shot(strips.sequencer_scene(context)))
-
-
-class ANIMPORTRAIT_OT_render_current_frame(_Draws, bpy.types.Operator):
-    """Draw only the frame under the playhead again; other changes wait for Render Edits."""
-
-    bl_idname = "animportrait.render_current_frame"
-    bl_label = "Render Current Frame"
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """A shot whose keys have changed under the playhead."""
-        scene = strips.sequencer_scene(context)
-        reason = prefs.flaw(context) or _no_edits(scene)
-        if not reason and not shots.is_stale():
-            shot = shots.active_shot(scene)
-            status = shots.status(shot)
-            frame = scene.frame_current - strips.origin(shot)
-            if status is not None and frame not in status.dirty_frames:
-                reason = "The frame under the playhead fits its keys"
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
-
-    def _order(self, context: Any) -> orders.Order:
-        scene = strips.sequencer_scene(context)
-        return orders.render_edits(shots.active_shot(scene), scene.frame_current)
-
-
-class ANIMPORTRAIT_OT_cancel(bpy.types.Operator):
-    """Stop a job; the timeline stays as it is."""
-
-    bl_idname = "animportrait.cancel"
-    bl_label = "Cancel"
-
-    job: IntProperty(default=0, description="Number of the job; 0 is the running one")
-
-    @classmethod
-    def poll(cls, _context: Any) -> bool:
-        """Only while something runs."""
-        if JOBS.busy:
-            return True
-        cls.poll_message_set("No job is running")
-        return False
-
-    def execute(self, _context: Any) -> set[str]:
-        """Asks the server; the job ends within 5 s."""
-        chosen = [job for job in JOBS.list if job.id == self.job] or [JOBS.current]
-        for job in chosen:
-            if job is not None:
-                JOBS.cancel(job)
-        strips.redraw()
-        return {"FINISHED"}
 
 
 class ANIMPORTRAIT_OT_expose_landmarks(bpy.types.Operator):
@@ -164,7 +37,7 @@ class ANIMPORTRAIT_OT_expose_landmarks(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """A shot."""
-        reason = _no_shot(strips.sequencer_scene(context))
+        reason = no_shot(strips.sequencer_scene(context))
         if reason:
             cls.poll_message_set(reason)
         return not reason
@@ -210,7 +83,7 @@ class ANIMPORTRAIT_OT_clear_edits(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """A shot."""
-        reason = _no_shot(strips.sequencer_scene(context))
+        reason = no_shot(strips.sequencer_scene(context))
         if reason:
             cls.poll_message_set(reason)
         return not reason
@@ -326,37 +199,12 @@ class ANIMPORTRAIT_FH_portrait(bpy.types.FileHandler):
         return region.type == "UI"
 
 
-def _no_shot(scene: Any | None) -> str:
+def no_shot(scene: Any | None) -> str:
+    """Why there is no active shot; empty when there is one."""
     return "" if shots.active_shot(scene) is not None else "Select a portrait's image strip"
 
 
-def _no_edits(scene: Any | None) -> str:
-    reason = _no_shot(scene) or _pending(scene)
-    if reason or shots.is_stale():
-        return reason
-    status = shots.status(shots.active_shot(scene))
-    if status is not None and status.take is None:
-        return f"{status.problem}. Press Animate Again"
-    if status is not None and status.dirty == 0:
-        return "No visible frame differs from its picture"
-    return ""
-
-
-def _pending(scene: Any) -> str:
-    shot, sound, portrait = orders.subject(scene)
-    if shot is not None:
-        queued = JOBS.pending(scene.name, shot.name)
-        return "A job for this shot is in the queue" if queued else ""
-    if sound is not None and JOBS.making(scene.name, sound.name, str(portrait)):
-        return f'This portrait with "{sound.name}" is in the queue'
-    return ""
-
-
 _CLASSES = (
-    ANIMPORTRAIT_OT_animate,
-    ANIMPORTRAIT_OT_render_edits,
-    ANIMPORTRAIT_OT_render_current_frame,
-    ANIMPORTRAIT_OT_cancel,
     ANIMPORTRAIT_OT_expose_landmarks,
     ANIMPORTRAIT_OT_clear_edits,
     ANIMPORTRAIT_OT_pick_image,

@@ -9,16 +9,18 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
 import bpy
+import numpy as np
+import numpy.typing as npt
 
-from . import holds, props, protocol, shots, strips, takes
+from . import carry, edited, holds, props, protocol, shots, sounds, strips, subject, takes
 from .strips import CannotUse
-from .timing import Span
+from .timing import SoundRange, Span
 
 FOLDER = "animate_portrait"  # beside the .blend
 Kind = Literal["animate", "edits", "frame", "preview"]  # a preview is not put onto the timeline
@@ -35,10 +37,10 @@ class Order:
     span: Span  # scene frames of the result
     spec: dict[str, Any]  # the request
     record: shots.Record  # for the strip, when the take is there
-    sampled: takes.Values  # the curves as they are now; empty for a new shot
-    reposition: bool = False  # the strip must go to `span`; else it stays where the artist has it
-    waiting: takes.Edits = field(default_factory=dict)  # changes that this job leaves on the curves
-
+    base: takes.Take | None = None  # what the strip shows; None: nobody knows what was generated
+    place: Span | None = None  # handles of the result; None: the strip stays where it is
+    move: carry.Move | None = None  # to other frames than those of `base`
+    lost: tuple[str, ...] = ()  # edits that the result has no frames for, in words
     scene_frame: int = 0  # of a single frame that is to be drawn
 
     @property
@@ -52,63 +54,6 @@ class Order:
         return self.strip or f'"{self.record.image.path().stem}" speaks "{self.sound}"'
 
 
-def subject(scene: Any | None) -> tuple[Any | None, Any | None, Path | None]:
-    """What the Animate button is about.
-
-    Returns:
-        The active shot or None, the sound strip or None, the picture or None.
-    """
-    shot = shots.active_shot(scene)
-    picked = strips.active(scene)
-    picture_strip = picked if picked is not None and picked.type == "IMAGE" else None
-    sound = strips.find_sound(scene, picture_strip) if scene is not None else None
-    return shot, sound, picture(scene, shot) if scene is not None else None
-
-
-def picture(scene: Any, shot: Any | None) -> Path | None:
-    """The portrait: the one that was picked, else that of a selected image strip."""
-    settings = getattr(shot if shot is not None else scene, props.SETTINGS)
-    if settings.image:
-        return strips.absolute(settings.image)
-    source = picture_strip(scene)
-    return strips.picture_of(source, scene.frame_current) if source is not None else None
-
-
-def picture_strip(scene: Any) -> Any | None:
-    """The selected image strip that is no shot, the active one first."""
-    candidates = [strips.active(scene), *strips.every(scene)]
-    for strip in candidates:
-        if (
-            strip is not None
-            and strip.select
-            and strip.type == "IMAGE"
-            and not shots.is_shot(strip)
-        ):
-            return strip
-    return None
-
-
-def flaw(scene: Any | None) -> str:
-    """Why nothing can be animated now; empty when it can. Does not touch the disk."""
-    if scene is None:
-        return "Choose a scene in the header of the sequencer"
-    if scene.library is not None:
-        return "This scene is linked from another file and cannot be changed"
-    if not strips.every(scene):
-        return "Add a sound strip with speech first"
-    shot, sound, portrait = subject(scene)
-    if sound is None and shot is None:
-        return "Select the sound strip with the speech"
-    if portrait is None:
-        return "Choose a portrait: a picture file, or an image strip on the timeline"
-    settings = getattr(shot if shot is not None else scene, props.SETTINGS)
-    for kind in ("renderer", "style"):
-        reason = props.unavailable(kind, getattr(settings, kind))
-        if reason:
-            return f"The {kind} is unavailable: {reason}"
-    return ""
-
-
 def animate(scene: Any, taken: Set[str] = frozenset()) -> Order:
     """The order for the Animate button: a new shot, or the active one from scratch.
 
@@ -119,23 +64,16 @@ def animate(scene: Any, taken: Set[str] = frozenset()) -> Order:
     Raises:
         CannotUse: a file is missing, the sound is retimed, ...
     """
-    reason = flaw(scene)
+    reason = subject.flaw(scene)
     if reason:
         raise CannotUse(reason)
-    shot, sound, portrait = subject(scene)
+    shot, sound, portrait = subject.subject(scene)
     if portrait is None or not portrait.is_file():
         raise CannotUse(f'The portrait "{portrait}" does not exist. Choose another picture.')
-    kept = shots.record(shot) if shot is not None else None
-    look = look_of(getattr(shot if shot is not None else scene, props.SETTINGS))
-    if sound is None:
-        if kept is None:
-            raise CannotUse("Select the sound strip with the speech.")
-        return _again(shot, kept, portrait, look)
-    if sound.sound is None:
-        raise CannotUse(f'The strip "{sound.name}" has no sound. Add the sound file again.')
-    heard = strips.sound_range(sound)
-    _refuse_retimed(sound)
-    shot_id = _shot_id(portrait, sound, heard.start_s, shot, taken)
+    if shot is not None:
+        return _once_more(shot, sound, portrait, look_of(getattr(shot, props.SETTINGS)))
+    heard = _heard(sound)
+    shot_id = _new_id(portrait, sound, heard.start_s, taken)
     folder = shot_folder(shot_id)
     fps = strips.scene_fps(scene)
     record = shots.Record(
@@ -143,24 +81,65 @@ def animate(scene: Any, taken: Set[str] = frozenset()) -> Order:
         n_frames=heard.frames.length,
         fps=(fps.numerator, fps.denominator),
         image=shots.link(portrait),
-        audio=shots.link(_audio_file(sound, folder)),
+        audio=shots.link(sounds.audio_file(sound, folder)),
         start_s=float(heard.start_s),
         duration_s=float(heard.duration_s),
         sound=sound.name,
-        mesh=kept.mesh if kept is not None and kept.shot_id == shot_id else "",
+        mesh="",
+        look=look_of(getattr(scene, props.SETTINGS)),
+    )
+    finished = takes.finished_takes(folder)
+    base = finished[-1] if finished else None
+    return _order("animate", scene, "", heard.frames, record, {}, base)
+
+
+def follow_sound(shot: Any) -> Order:
+    """The order that makes a shot fit its sound again, with the look that it has.
+
+    Raises:
+        CannotUse: as `animate`.
+    """
+    kept = shots.record(shot)
+    if kept is None:
+        raise CannotUse(f'The strip "{shot.name}" comes from another version of the add-on.')
+    return _once_more(shot, sounds.of_shot(shot), kept.image.path(), kept.look)
+
+
+def _once_more(shot: Any, sound: Any | None, portrait: Path, look: dict[str, Any]) -> Order:
+    """The order for a shot that is there, over the sound as it is now."""
+    kept = shots.record(shot)
+    if sound is None:
+        if kept is None:
+            raise CannotUse("Select the sound strip with the speech.")
+        return _again(shot, kept, portrait, look)
+    heard = _heard(sound)
+    if kept is None:
+        raise CannotUse(f'The strip "{shot.name}" comes from another version of the add-on.')
+    shot_id = _own_id(kept.shot_id, shot)
+    audio = sounds.audio_file(sound, shot_folder(shot_id))
+    plan = sounds.plan(shot, kept, audio, heard)
+    record = replace(
+        kept,
+        shot_id=shot_id,
+        n_frames=plan.n_frames,
+        fps=(plan.fps.numerator, plan.fps.denominator),
+        image=shots.link(portrait),
+        audio=shots.link(audio),
+        start_s=plan.start_s,
+        duration_s=plan.duration_s,
+        sound=sound.name,
+        mesh=kept.mesh if shot_id == kept.shot_id else "",
         look=look,
     )
-    if shot is None:
-        finished = takes.finished_takes(folder)
-        base = finished[-1] if finished else None
-        return _order("animate", scene, "", heard.frames, record, folder, {}, base)
-    if kept is not None and _same_speech(kept, record):
-        return _again(shot, replace(kept, shot_id=shot_id, mesh=record.mesh), portrait, look)
-    edits = _carried(shot, heard.frames)
-    base = strips.shown_folder(shot)
-    sampled = shots.sample_all(shot, record.n_frames, heard.frames.start)
-    order = _order("animate", scene, shot.name, heard.frames, record, folder, edits, base, sampled)
-    return replace(order, reposition=True)
+    if plan.same_take(kept):
+        order = _again(shot, replace(kept, sound=sound.name), portrait, look)
+        return replace(order, span=plan.move.new, place=plan.shown)
+    edits, lost = edited.carried(shot, kept, plan.move)
+    base = shots.known_or_read(shot)
+    scene, name = shot.id_data, shot.name
+    order = _order("animate", scene, name, plan.move.new, record, edits, base and base.folder)
+    told = tuple(carry.told(lost, plan.move.old.start))
+    return replace(order, base=base, move=plan.move, place=plan.shown, lost=told)
 
 
 def render_edits(shot: Any, scene_frame: int | None = None) -> Order:
@@ -188,10 +167,11 @@ def render_edits(shot: Any, scene_frame: int | None = None) -> Order:
     if frame not in status.dirty_frames:
         raise CannotUse("The frame under the playhead fits its keys.")
     drawing = holds.drawing(kept.look["holds"], kept.n_frames, frame)
-    found = takes.edits(status.take, order.sampled, shots.visible_mask(shot, kept.n_frames))
-    edits, waiting = takes.sent_alone(status.take, found, drawing)
-    spec = {**order.spec, "channels": _channels(edits)}
-    return replace(order, kind="frame", spec=spec, waiting=waiting, scene_frame=scene_frame)
+    found = takes.edits(
+        status.take, shots.sample_all(shot, kept.n_frames), _mask(shot, status.take)
+    )
+    spec = {**order.spec, "channels": _channels(takes.sent_alone(status.take, found, drawing))}
+    return replace(order, kind="frame", spec=spec, scene_frame=scene_frame)
 
 
 def preview(shot: Any, scene_frame: int, folder: Path) -> Order:
@@ -261,22 +241,19 @@ def _again(
         raise CannotUse(f'The sound "{kept.audio.path()}" does not exist any more.')
     if not portrait.is_file():
         raise CannotUse(f'The portrait "{portrait}" does not exist any more.')
-    sampled, edits, base = {}, {}, None
-    try:
-        take = shots.take_of(shot)
-    except takes.TakeUnreadable:  # from scratch: without it nobody knows what was generated
-        take = None
-    if take is not None:
-        sampled = shots.sample_all(shot, take.n_frames)
-        edits = takes.edits(take, sampled, shots.visible_mask(shot, take.n_frames))
-        base = take.folder
+    take = shots.known_or_read(shot)
+    if kind == "animate":
+        edits = edited.all_edits(shot, kept, take)
+    else:
+        edits = takes.edits(take, shots.sample_all(shot, take.n_frames), _mask(shot, take))
     shot_id = _own_id(kept.shot_id, shot)
     mesh = kept.mesh if shot_id == kept.shot_id else ""
     record = replace(kept, shot_id=shot_id, image=shots.link(portrait), look=look, mesh=mesh)
     first = strips.origin(shot)
     span = Span(first, first + kept.n_frames)
-    folder = shot_folder(shot_id)
-    return _order(kind, shot.id_data, shot.name, span, record, folder, edits, base, sampled)
+    scene, name = shot.id_data, shot.name
+    order = _order(kind, scene, name, span, record, edits, take and take.folder)
+    return replace(order, base=take)
 
 
 def _order(
@@ -285,10 +262,8 @@ def _order(
     strip: str,
     span: Span,
     record: shots.Record,
-    folder: Path,
     edits: takes.Edits,
     base: Path | None,
-    sampled: takes.Values | None = None,
 ) -> Order:
     spec = {
         "shot_id": record.shot_id,
@@ -303,9 +278,18 @@ def _order(
         **_sent(record.look),
         "channels": _channels(edits),
         "base_take": None if base is None else str(base),
-        "out_dir": str(takes.next_take(folder)),
+        "out_dir": str(takes.next_take(shot_folder(record.shot_id))),
     }
-    return Order(kind, scene.name, strip, record.sound, span, spec, record, sampled or {})
+    return Order(kind, scene.name, strip, record.sound, span, spec, record)
+
+
+def _heard(sound: Any) -> SoundRange:
+    """What a sound strip plays, if that can be animated."""
+    if sound.sound is None:
+        raise CannotUse(f'The strip "{sound.name}" has no sound. Add the sound file again.')
+    heard = strips.sound_range(sound)
+    sounds.refuse_retimed(sound)
+    return heard
 
 
 def _channels(edits: takes.Edits) -> dict[str, dict[str, float]] | None:
@@ -315,64 +299,15 @@ def _channels(edits: takes.Edits) -> dict[str, dict[str, float]] | None:
     } or None
 
 
-def _carried(shot: Any, frames: Span) -> takes.Edits:
-    """The edits of a shot, told in another stretch of scene frames."""
-    try:
-        take = shots.take_of(shot)
-    except takes.TakeUnreadable:
-        return {}
-    start = frames.start - strips.origin(shot)
-    return takes.moved_edits(take, shots.sample_all(shot, take.n_frames), start, frames.length)
+def _mask(shot: Any, take: takes.Take) -> npt.NDArray[np.bool_]:
+    return shots.visible_mask(shot, take.n_frames)
 
 
-def _same_speech(kept: shots.Record, now: shots.Record) -> bool:
-    def facts(record: shots.Record) -> tuple[Any, ...]:
-        start_s, duration_s = round(record.start_s, 6), round(record.duration_s, 6)
-        return record.audio.path(), start_s, duration_s, record.n_frames, record.fps
-
-    return facts(kept) == facts(now)
-
-
-def _refuse_retimed(sound: Any) -> None:
-    if strips.is_retimed(sound):
-        text = f'The sound "{sound.name}" is retimed, so the lips would not fit.'
-        if not hasattr(sound, "retiming_keys"):  # 4.2 and 4.3
-            text += " Or the frame rate was changed: Strip > Reload Strips and Adjust Length."
-        raise CannotUse(f"{text} Remove the retiming, or mix it down to a new sound file.")
-
-
-def _audio_file(sound: Any, folder: Path) -> Path:
-    """The file of a sound strip; a packed one is written into the shot's folder."""
-    path = strips.absolute(sound.sound.filepath)
-    packed = sound.sound.packed_file
-    if packed is None:
-        if not path.is_file():
-            raise CannotUse(f'The sound file "{path}" does not exist. Find it with Missing Files.')
-        return path
-    data = packed.data
-    digest = hashlib.sha256(data).hexdigest()[:12]
-    target = folder / f"sound_{digest}{path.suffix or '.wav'}"
-    if not target.is_file():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(".partial")
-            partial.write_bytes(data)
-            partial.replace(target)
-        except OSError as failure:
-            raise CannotUse(f"The packed sound cannot be written: {failure}.") from failure
-    return target
-
-
-def _shot_id(
-    portrait: Path, sound: Any, start_s: Fraction, shot: Any | None, taken: Set[str]
-) -> str:
+def _new_id(portrait: Path, sound: Any, start_s: Fraction, taken: Set[str]) -> str:
     """A name for the shot's folder, the same when the same shot is made again."""
-    kept = shots.record(shot) if shot is not None else None
-    if kept is not None:
-        return _own_id(kept.shot_id, shot)
     stem = re.sub(r"[^A-Za-z0-9]+", "-", portrait.stem).strip("-")[:24] or "portrait"
     facts = f"{portrait}|{sound.sound.filepath}|{float(start_s)}"
-    return _own_id(f"{stem}-{hashlib.sha256(facts.encode()).hexdigest()[:6]}", shot, taken)
+    return _own_id(f"{stem}-{hashlib.sha256(facts.encode()).hexdigest()[:6]}", None, taken)
 
 
 def _own_id(shot_id: str, shot: Any | None, taken: Set[str] = frozenset()) -> str:

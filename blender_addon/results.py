@@ -16,9 +16,11 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from . import fcurves, landmarks, props, protocol, shots, strips, takes
+from . import edited, fcurves, keys, landmarks, props, protocol, shots, strips, takes
+from .carry import Move
 from .orders import Order
 from .strips import CannotUse
+from .timing import Span
 
 _SLICE_S = 0.003
 
@@ -102,33 +104,48 @@ def _elements(order: Order, name: str, take: takes.Take) -> Iterator[None]:
             break
         yield
     strip = _strip(order, name)
-    if order.reposition:
-        _reposition(strip, order)
+    if order.place is not None:
+        _reposition(strip, order, order.place)
     strips.show_folder(strip, take.folder)
 
 
-def _reposition(strip: Any, order: Order) -> None:
-    """Blender moves a strip's keys with it; here they stay, since the speech stays."""
-    moved_by = strips.place(strip, order.span)
-    for name in protocol.CHANNEL_NAMES:
-        curve = fcurves.find(strip.id_data, shots.channel_path(strip, name))
-        if curve is not None:
-            fcurves.shift(curve, -moved_by)
+def _reposition(strip: Any, order: Order, shown: Span) -> None:
+    """Blender moves a strip's keys with it. That is wanted, unless they are carried later."""
+    paths = [shots.channel_path(strip, name) for name in protocol.CHANNEL_NAMES]
+    before = {path: keys.read(fcurves.find(strip.id_data, path)) for path in paths}
+    strips.place(strip, order.span, shown)
+    if order.move is None:
+        return
+    for path, kept in before.items():
+        if len(kept):
+            keys.write(fcurves.find(strip.id_data, path), kept)
 
 
 def _write_channel(order: Order, strip: Any, channel: protocol.Channel, take: takes.Take) -> None:
-    """Generated keys where the artist has none of his own, now and when the job began."""
-    name, n_frames = channel.name, take.n_frames
+    """Generated keys where the artist has none of his own, now: he may have gone on meanwhile."""
+    name, n_frames, near = channel.name, take.n_frames, takes.tolerance(channel)
+    first, path = strips.origin(strip), shots.channel_path(strip, name)
+    if order.base is not None and fcurves.find(strip.id_data, path) is None:
+        return  # he has deleted the curve: the slider counts
+    old = Span(first, first + n_frames)
+    move = order.move or Move(old, old)
     keep = np.zeros(n_frames, bool)
-    keep[[*take.edits.get(name, ()), *order.waiting.get(name, ())]] = True
-    before = order.sampled.get(name)
-    if before is not None and len(before) == n_frames:
-        keep |= ~shots.visible_mask(strip, n_frames)
-        keep |= np.abs(shots.sample(strip, name, n_frames) - before) > takes.tolerance(channel)
-    curve = fcurves.ensure(strip.id_data, shots.channel_path(strip, name))
-    frames = strips.origin(strip) + np.arange(n_frames, dtype=np.float64)
-    fcurves.write_generated(curve, frames, take.generated[name], keep, takes.tolerance(channel) / 4)
-    fcurves.mark_edited(curve, frames[list(take.edits.get(name, ()))])
+    if order.strip:
+        keep = edited.keep(strip, channel, order.base, take, move)
+    curve = fcurves.ensure(strip.id_data, path)
+    frames = first + np.arange(n_frames, dtype=np.float64)
+    sent = np.full(n_frames, np.nan)
+    sent[list(take.edits.get(name, ()))] = list(take.edits.get(name, {}).values())
+    as_sent = keep & ~np.isnan(sent)
+    if order.move is None:
+        as_sent &= np.abs(fcurves.sample(curve, frames) - np.nan_to_num(sent)) <= near
+    else:
+        as_sent &= ~np.isin(frames, keys.read(curve).frames)
+    fcurves.write_generated(curve, frames, take.generated[name], keep, near / 4)
+    bent = as_sent & (np.abs(fcurves.sample(curve, frames) - np.nan_to_num(sent)) > near)
+    if bent.any():  # the line from the artist's key to ours has changed
+        fcurves.pin(curve, frames[bent], sent[bent])
+    fcurves.mark_edited(curve, frames[~np.isnan(sent)])
 
 
 def _scene(order: Order) -> Any:

@@ -180,6 +180,14 @@ def take_of(strip: Any) -> takes.Take:
     return _takes[folder]
 
 
+def known_or_read(strip: Any) -> takes.Take | None:
+    """The take that a strip shows; None when its folder was moved or damaged."""
+    try:
+        return take_of(strip)
+    except takes.TakeUnreadable:
+        return None
+
+
 def known_take(strip: Any) -> takes.Take | None:
     """The take that a strip shows, if it is in memory; a thread fetches it if not."""
     folder = strips.shown_folder(strip)

@@ -177,23 +177,19 @@ def set_elements(strip: Strip, names: list[str]) -> Iterator[None]:
         yield
 
 
-def place(strip: Strip, span: Span) -> int:
-    """Puts an image strip at `span`, untrimmed, on a free channel if its own is taken there.
-
-    Returns:
-        By how many frames Blender has moved the strip and its keys.
-    """
+def place(strip: Strip, span: Span, shown: Span) -> None:
+    """Puts an image strip at `span` with its handles at `shown`, if need be on a free channel."""
     trims = ("frame_offset_start", "frame_offset_end")
     for name in (*trims, "animation_offset_start", "animation_offset_end"):
         _set(strip, name, 0)
-    moved_by = span.start - round(_get(strip, "frame_start"))
     meta = strip.parent_meta()
     siblings = top_level(meta if meta is not None else strip.id_data.sequence_editor)
     others = [other for other in siblings if other != strip]
-    channel = free_channel(others, span, strip.channel)
+    channel = free_channel(others, shown, strip.channel)
     _set(strip, "frame_start", span.start)
+    _set(strip, "frame_offset_start", shown.start - span.start)
+    _set(strip, "frame_offset_end", span.end - shown.end)
     strip.channel = channel
-    return moved_by
 
 
 def show_folder(strip: Strip, folder: Path) -> None:

@@ -146,6 +146,11 @@ def clipped(sampled: Values) -> dict[str, npt.NDArray[np.float64]]:
     }
 
 
+def rounded(values: npt.NDArray[np.float64], frames: npt.NDArray[np.int64]) -> dict[int, float]:
+    """The values of some frames as they are sent."""
+    return {int(frame): round(float(values[frame]), _DECIMALS) for frame in frames}
+
+
 def edits(take: Take, sampled: Values, visible: npt.NDArray[np.bool_]) -> Edits:
     """Where the curves differ from what was generated.
 
@@ -162,37 +167,28 @@ def edits(take: Take, sampled: Values, visible: npt.NDArray[np.bool_]) -> Edits:
         frames = {
             frame: value for frame, value in take.edits.get(name, {}).items() if not visible[frame]
         }
-        frames.update(
-            (int(frame), round(float(values[frame]), _DECIMALS))
-            for frame in np.flatnonzero(differs & visible)
-        )
+        frames.update(rounded(values, np.flatnonzero(differs & visible)))
         if frames:
             found[name] = dict(sorted(frames.items()))
     return found
 
 
-def sent_alone(take: Take, found: Edits, frames: Span) -> tuple[Edits, Edits]:
+def sent_alone(take: Take, found: Edits, frames: Span) -> Edits:
     """The edits of some frames; all others stay as they are in the take.
 
     Args:
         take: what the strip shows.
         found: all edits, see `edits`.
         frames: of the shot, whose edits are to be drawn.
-
-    Returns:
-        What to send, and the artist's other changes, which wait on the curves.
     """
     sent: Edits = {}
-    waiting: Edits = {}
     for name in {**take.edits, **found}:
         before, now = take.edits.get(name, {}), found.get(name, {})
-        chosen = {f: value for f, value in now.items() if frames.start <= f < frames.end}
-        others = {f: value for f, value in before.items() if not frames.start <= f < frames.end}
+        chosen = {f: value for f, value in now.items() if f in frames}
+        others = {f: value for f, value in before.items() if f not in frames}
         if chosen or others:
             sent[name] = dict(sorted({**others, **chosen}.items()))
-        if late := {f: value for f, value in now.items() if f not in chosen and f not in others}:
-            waiting[name] = late
-    return sent, waiting
+    return sent
 
 
 def dirty(
@@ -219,24 +215,6 @@ def dirty(
         group = groups(holds, take.n_frames)
         changed = np.isin(group, group[changed])
     return changed & visible
-
-
-def moved_edits(take: Take, sampled: Values, start: int, count: int) -> Edits:
-    """The edits of a take, told in the frames of another stretch of the same speech.
-
-    Args:
-        take: what the strip shows now.
-        sampled: the curves at each frame of the take.
-        start: frame of the take that becomes frame 0.
-        count: frames of the new stretch.
-    """
-    all_visible = np.ones(take.n_frames, bool)
-    moved: Edits = {}
-    for name, frames in edits(take, sampled, all_visible).items():
-        inside = {f - start: value for f, value in frames.items() if start <= f < start + count}
-        if inside:
-            moved[name] = inside
-    return moved
 
 
 def _parse(text: str) -> dict[str, Any]:

@@ -4,7 +4,20 @@ from typing import Any
 
 import bpy
 
-from . import ops, orders, paragraph, prefs, props, protocol, shots, strips, timing
+from . import (
+    drawing,
+    ops,
+    orders,
+    paragraph,
+    prefs,
+    props,
+    protocol,
+    shots,
+    sounds,
+    strips,
+    subject,
+    timing,
+)
 from .job import Job, State
 from .jobs import JOBS
 from .sidebar import SidebarPanel
@@ -38,7 +51,7 @@ class ANIMPORTRAIT_PT_shot(SidebarPanel, bpy.types.Panel):
         if scene is None:
             layout.label(text="Choose a scene in the header", icon="INFO")
             return
-        shot, sound, portrait = orders.subject(scene)
+        shot, sound, portrait = subject.subject(scene)
         settings = getattr(shot if shot is not None else scene, props.SETTINGS)
         _draw_sources(layout, scene, settings, sound, portrait)
         column = layout.column()
@@ -47,7 +60,7 @@ class ANIMPORTRAIT_PT_shot(SidebarPanel, bpy.types.Panel):
         row = layout.row()
         row.scale_y = 1.4
         text = "Animate Again" if shot is not None else "Animate Portrait"
-        row.operator(ops.ANIMPORTRAIT_OT_animate.bl_idname, text=text, icon="PLAY")
+        row.operator(drawing.ANIMPORTRAIT_OT_animate.bl_idname, text=text, icon="PLAY")
         _draw_jobs(layout, context)
 
 
@@ -102,6 +115,10 @@ class ANIMPORTRAIT_PT_edit(SidebarPanel, bpy.types.Panel):
             text = f"{status.dirty} of {status.visible} frames to draw"
             icon = "CHECKMARK" if status.dirty == 0 else "GREASEPENCIL"
         paragraph.draw(layout, context, text, icon)
+        changed = sounds.difference(shot)
+        if changed:
+            paragraph.draw(layout, context, changed, "ERROR")
+            layout.operator(drawing.ANIMPORTRAIT_OT_follow_sound.bl_idname, icon="SOUND")
         if len(getattr(shot, "retiming_keys", ())):
             text = "This strip is retimed: keys stay where they are"
             paragraph.draw(layout, context, text, "ERROR")
@@ -110,8 +127,8 @@ class ANIMPORTRAIT_PT_edit(SidebarPanel, bpy.types.Panel):
         column = layout.column(align=True)
         row = column.row(align=True)
         row.scale_y = 1.4
-        row.operator(ops.ANIMPORTRAIT_OT_render_edits.bl_idname, icon="FILE_REFRESH")
-        column.operator(ops.ANIMPORTRAIT_OT_render_current_frame.bl_idname, icon="RENDER_STILL")
+        row.operator(drawing.ANIMPORTRAIT_OT_render_edits.bl_idname, icon="FILE_REFRESH")
+        column.operator(drawing.ANIMPORTRAIT_OT_render_current_frame.bl_idname, icon="RENDER_STILL")
         column.prop(getattr(context.window_manager, props.VIEW), "auto_render")
         column = layout.column(align=True)
         for channel in protocol.CHANNELS:
@@ -155,9 +172,6 @@ class ANIMPORTRAIT_PT_report(SidebarPanel, bpy.types.Panel):
             layout.label(text=f"and {len(report.breaches) - 12} more")
         for text in take.warnings:
             paragraph.draw(layout, context, text, "ERROR")
-        if take.fps != strips.scene_fps(shot.id_data):
-            text = "The frame rate of the scene has changed: Animate Again"
-            paragraph.draw(layout, context, text, "ERROR")
 
 
 def _draw_sources(
@@ -166,7 +180,7 @@ def _draw_sources(
     row = layout.row(align=True)
     row.prop(settings, "image", text="Portrait")
     if not settings.image:
-        source = orders.picture_strip(scene)
+        source = subject.picture_strip(scene)
         text = f'From the strip "{source.name}"' if source is not None else "Drop a picture here"
         layout.label(text=text, icon="IMAGE_DATA")
     elif portrait is not None:
@@ -211,7 +225,7 @@ def _progress_text(job: Job) -> str:
 
 
 def _cancel_button(row: Any, job: Job) -> None:
-    row.operator(ops.ANIMPORTRAIT_OT_cancel.bl_idname, text="", icon="X").job = job.id
+    row.operator(drawing.ANIMPORTRAIT_OT_cancel.bl_idname, text="", icon="X").job = job.id
 
 
 _CLASSES = (

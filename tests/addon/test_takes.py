@@ -146,14 +146,6 @@ def test_holds_make_a_group_dirty_as_far_as_it_is_seen(tmp_path: Path) -> None:
     assert np.flatnonzero(takes.dirty(take, values, visible, 3)).tolist() == [6, 7]
 
 
-def test_edits_move_with_the_speech(tmp_path: Path) -> None:
-    take = takes.read_take(written(tmp_path, document()))
-    values = sampled(take)
-    values["smile"][[1, 5, 11]] = 1.0
-    assert takes.moved_edits(take, values, 4, 6) == {"smile": {1: 1.0}}
-    assert takes.moved_edits(take, values, -3, 20) == {"smile": {4: 1.0, 8: 1.0, 14: 1.0}}
-
-
 def test_takes_are_numbered_and_an_unfinished_one_is_used_again(tmp_path: Path) -> None:
     assert takes.next_take(tmp_path / "none").name == "take_0001"
     written(tmp_path / "take_0001", document())
