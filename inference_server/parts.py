@@ -263,8 +263,8 @@ def _portrait_arrays(portrait: Portrait) -> Arrays:
         "key": portrait.key,
         "score": [float(face.score) for face in faces],
         "source": [face.source for face in faces],
-    }
         "placed": [face.placed for face in faces],
+    }
     return {
         "about": _about(about),
         "box": np.array([face.box for face in faces], np.float32),
@@ -283,8 +283,8 @@ def _portrait_from(stored: Arrays, rgba: npt.NDArray[np.uint8]) -> Portrait:
             stored["mesh"],
             stored["landmarks"],
             about["source"],
-            strict=True,
             map(tuple, about["placed"]),
+            strict=True,
         )
     )
     return Portrait(rgba, faces, about["kind"], about["key"])
