@@ -211,6 +211,8 @@ def _render(options: argparse.Namespace, console: Console) -> int:
     console.say(f"{take.path}: {take.n_frames} frames, {drawn} drawn, {reused} reused.")
     for sentence in sentences(take.report):
         console.say(sentence)
+    for layer in take.layers:
+        console.say(str(take.path / layer))
     if options.mp4:
         console.say(options.mp4)
     return 0
