@@ -19,12 +19,13 @@ from inference_server.datatypes import Sitter
 from . import contours, palettes, reference, strokes, tones
 from .contours import Lines, Nib
 from .kuwahara import kuwahara
-from .line_filters import Field, Image, blur, flow, resized
-from .settings import number
+from .line_filters import Field, Image, blur, flow, resized, shrunk_half, smoothstep
+from .settings import complete, number
 
 _TENSOR_SIGMA, _WIDE_SIGMA, _WIDE_SHARE = 2.4, 7.0, 0.2  # of the flow
 _RADIUS = 3.2  # of the Kuwahara filter
 _ROUND = 1.2  # blur after it: shapes get round corners
+_CALM, _BUSY = 5.0, (0.012, 0.035)  # blur of what is calm; contrast, 0..1, of what is not
 _INK = (0.10, 0.075, 0.085)  # RGB
 _OWN_COLOUR = 0.3  # how much of the colour around it a line keeps
 _SHAPES = 0.6  # how much outlines are those of the shapes
@@ -77,10 +78,9 @@ class Cartoon:
         Raises:
             SpecInvalid: a setting is not a number in its range.
         """
+        params = complete(self, image, scale, seed, params)
         weight, amount = number(params, "line_weight"), number(params, "detail")
         size = round(number(params, "palette_size"))
-        if "colours" not in params:
-            params = {**params, **self.tuning(image, scale)}
         factor = tones.factor(scale, contours.MOST_DETAIL)
         detail = scale * factor
         picture = tones.analysed(image, factor)
@@ -110,7 +110,13 @@ def _flat(picture: Field, detail: float, amount: float) -> tuple[Field, Field]:
     shapes = kuwahara(picture, tx, ty, anisotropy, _RADIUS * detail / amount**0.7)
     soft = _ROUND * detail / amount**0.5
     smooth = cv2.GaussianBlur(shapes, (0, 0), soft, borderType=cv2.BORDER_REFLECT_101)
-    return shapes, np.asarray(smooth, np.float32)
+    # where next to nothing happens there is one shape
+    half = shrunk_half(shapes)
+    calm = cv2.GaussianBlur(half, (0, 0), _CALM * detail / 2, borderType=cv2.BORDER_REFLECT_101)
+    off = blur(np.abs(half - calm).max(axis=2), _CALM / 3 * detail)
+    busy = resized(smoothstep(off, *(v / amount for v in _BUSY)), grey.shape)[..., None]
+    calm = resized(np.asarray(calm, np.float32), shapes.shape)
+    return shapes, np.asarray(calm + busy * (smooth - calm), np.float32)
 
 
 def _inked(flat: Field, line: Field, shape: tuple[int, ...]) -> Image:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ from .line_filters import (
 from .tones import LINE_WEIGHTS, mixed
 
 MOST_DETAIL = 1.5  # contours are looked for at no more px than this per px of a 512 px crop
-REACH = 14  # as far around a pixel they depend on the picture; further away less than 1 % of px
+REACH = 12  # as far around a pixel they depend on the picture; further away less than 1 % of px
 
 _LOG_FLOOR = 0.11  # added before the logarithm: hides the noise of deep shadows
 _GRAIN = 0.9  # blur before lines are looked for
@@ -43,6 +44,7 @@ _COARSE_GAIN, _COLOUR_GAIN = 1.85, 1.1  # of soft contours in luminance and in c
 _CONTRAST_SHARE = 95  # percentile of the response in the face that decides what counts as a line
 _CONTRAST_GAIN, _MIN_HIGH, _MAX_HIGH = 1.15, 0.018, 0.05  # log units
 _SEED = 0.45  # a stroke must somewhere be this strong, full = 1
+_UNSEEN = 0.3  # responses below this share of a full line's have no neighbourhood
 _CODED_PX = 8.0  # px of a 512 px crop: distances and widths up to this fit a byte
 _MARGIN_PX = 3.0  # px of the drawing around a line that know of it
 _OUTLINE_SIGMA, _OUTLINE_LEAST = 1.5, 40.0  # over the radius: smoothing; shortest outline
@@ -63,10 +65,11 @@ class Nib:
 
 def measured(
     image: npt.NDArray[np.uint8], scale: float, face: tones.Box | None
-) -> tuple[Mapping[str, float], Field]:
+) -> tuple[Mapping[str, Any], Field]:
     """What `find` must know about the whole picture, and its levelled tone in analysis px.
 
     Returns:
+        tuned: True, see settings.complete;
         tone_black, tone_skin: tones of black and of lit skin, 0..1;
         full_line: response of a full line, log units.
     """
@@ -82,7 +85,7 @@ def measured(
     response = dog_across(lines, tx, ty, _SIGMA * detail)
     contrast = np.percentile(response[inside], _CONTRAST_SHARE)
     full = float(np.clip(_CONTRAST_GAIN * contrast, _MIN_HIGH, _MAX_HIGH))
-    return {"tone_black": black, "tone_skin": skin, "full_line": full}, tone
+    return {"tuned": True, "tone_black": black, "tone_skin": skin, "full_line": full}, tone
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +105,12 @@ def find(picture: Field, tone: Field, detail: float, full: float) -> tuple[Conto
     lines = _line_picture(picture, detail)
     tx, ty = tangents(_TENSOR_SIGMA * detail, lines)
     response = dog_across(lines, tx, ty, _SIGMA * detail)
-    response, flowing = smooth_along(_FLOW_SIGMA * detail, tx, ty, response, tone)
+    # where nothing is to be seen nothing needs to flow
+    side = 2 * round(_FLOW_SIGMA * detail) + 1
+    seen = cv2.dilate(np.abs(response), np.ones((side, side), np.uint8)) > _UNSEEN * full
+    response, flowing = smooth_along(
+        _FLOW_SIGMA * detail, tx, ty, response, tone, where=np.asarray(seen)
+    )
     response = _with_soft_contours(response, lines, picture, detail, full)
     return Contours(response, tx, ty), flowing
 
@@ -161,17 +169,27 @@ class Lines:
         return np.clip(0.5 + (self.width - self.distance) / np.float32(edge), 0, 1)
 
     def coded(self, pen: float) -> tuple[Image, Image]:
-        """Both as bytes; `pen` is px per px of a 512 px crop. See `decoded`."""
+        """Both as bytes; `pen` is px per px of a 512 px crop. See `printed`."""
         unit = np.float32(1 / (_CODED_PX * pen))
         nearness = 255 - 255 * self.distance * unit
         width = 255 * self.width * unit
         return tuple(np.clip(field + 0.5, 0, 255).astype(np.uint8) for field in (nearness, width))  # type: ignore[return-value]
 
-    @staticmethod
-    def decoded(nearness: Image, width: Image, pen: float) -> Lines:
-        """Lines from bytes that may have been moved and interpolated."""
-        unit = np.float32(_CODED_PX * pen / 255)
-        return Lines((255 - nearness.astype(np.float32)) * unit, width.astype(np.float32) * unit)
+
+def printed(plate: Image, pen: float, edge: float, most: float, colours: Field) -> Image:
+    """The picture (H, W, 3) of a plate of shade and coded lines.
+
+    Args:
+        plate: (H, W, 3); may have been moved and interpolated.
+        pen: px per px of a 512 px crop.
+        edge: px that edges of the shade are wide on the plate.
+        most: cover of a line, 0..1.
+        colours: (2, 3) RGB 0..255 of no cover and of full cover.
+    """
+    steps = np.arange(256)[:, None] / 255
+    table = np.round(colours[0] + steps * (colours[1] - colours[0])).astype(np.uint8)
+    unit = np.float32(_CODED_PX * pen / 255)
+    return np.asarray(strokes.printed(plate, table, unit, np.float32(edge), np.float32(most)))
 
 
 def draw(

@@ -20,7 +20,7 @@ from inference_server.datatypes import Sitter
 from . import contours, masses, paper, regions, strokes, tones
 from .contours import Lines, Nib
 from .line_filters import Field, Image, blur, resized, smoothstep
-from .settings import colour, number
+from .settings import colour, complete, number
 
 _LINE = Nib(fade=0.25, full=1.0, length=7.5, radius=1.4)
 _CARVE = Nib(fade=0.6, full=2.0, length=8.0, radius=1.2)  # strands cut out of the black
@@ -72,19 +72,14 @@ class Ink:
         who: Sitter | None = None,
     ) -> Image:  # fmt: skip
         """What is drawn where: threshold of tone, gain of lines (0..2), figure; see paper.coded."""
-        if "ink_dark" not in params:
-            params = {**params, **self.tuning(image, scale, who)}
         parts = regions.found(image, who)
         behind = number(params, "background")
         dark = np.full(parts.skin.shape, params["ink_dark"], np.float32)
         dark += parts.hair * np.float32(params["hair_dark"] - params["ink_dark"])
         dark *= 1 - np.float32(1 - _SKIN_DARK) * parts.skin
         dark *= 1 - np.float32(1 - _FEATURE_DARK) * parts.features
-        gain = 1 + np.float32(_SKIN_LINE - 1) * parts.skin
-        gain += np.float32(_HAIR_LINE - 1) * parts.hair
-        gain += np.float32(_FEATURE_LINE - 1) * parts.features
-        gain += np.float32(_CONTOUR_LINE - 1) * parts.contours
-        filled = smoothstep(behind, *_FILLED)
+        gain = parts.gain(_SKIN_LINE, _HAIR_LINE, _FEATURE_LINE, _CONTOUR_LINE)
+        filled = float(np.interp(behind, _FILLED, (0, 1)))
         share = filled + (1 - filled) * smoothstep(parts.figure, 0.35, 0.65)
         # lines of the figure's own edge belong to the figure
         near = behind + (1 - behind) * smoothstep(blur(parts.figure, 2 * scale), 0.1, 0.5)
@@ -96,17 +91,13 @@ class Ink:
         Raises:
             SpecInvalid: a setting is not what it should be.
         """
+        params = complete(self, image, scale, seed, params)
         weight = number(params, "line_weight")
-        if "ink_dark" not in params:
-            params = {**params, **self.tuning(image, scale)}
-        grain = params.get("grain")
-        if grain is None:
-            grain = self.grain(image, scale, seed, params)
         factor = tones.factor(scale, contours.MOST_DETAIL)
         detail = scale * factor
         full = float(params["full_line"])
         picture = tones.analysed(image, factor)
-        dark, gain, figure = paper.decoded(grain, picture.shape)
+        dark, gain, figure = paper.decoded(params["grain"], picture.shape)
         picture = tones.levelled(picture, params["tone_black"], params["tone_skin"])
         tone = blur(tones.mixed(picture, tones.TONE_WEIGHTS), masses.FINE * detail)
         found, flowing = contours.find(picture, tone, detail, full)
@@ -137,17 +128,10 @@ class Ink:
     def develop(self, plate: Image, scale: float, params: Mapping[str, Any]) -> Image:
         """Print a plate, (H, W, 3) RGB."""
         pen = scale if scale > 1 else scale**0.75
-        cover = Lines.decoded(plate[..., 1], plate[..., 2], pen).cover
-        cover = np.maximum(cover, _sharp(plate[..., 0].astype(np.float32) * np.float32(1 / 255)))
-        return _printed(cover, colour(params, "paper_colour"), colour(params, "ink_colour"))
+        colours = np.stack([colour(params, "paper_colour"), colour(params, "ink_colour")])
+        return contours.printed(plate, pen, _EDGE, 1.0, colours)
 
 
 def _sharp(mass: Field) -> Field:
     """Coverage with edges of a pixel instead of _EDGE px."""
     return np.clip((mass - np.float32(0.5)) * np.float32(_EDGE) + np.float32(0.5), 0, 1)
-
-
-def _printed(cover: Field, sheet: Field, ink: Field) -> Image:
-    """Coverage 0..1 -> (H, W, 3) uint8 RGB."""
-    table = sheet + np.arange(256)[:, None] / 255 * (ink - sheet)
-    return np.round(table).astype(np.uint8)[(cover * 255 + np.float32(0.5)).astype(np.uint8)]

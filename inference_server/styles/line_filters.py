@@ -152,17 +152,27 @@ def _weigh_across(field: Field, tx: Field, ty: Field, weights: Field) -> Field:
     return out
 
 
-def smooth_along(sigma: float, tx: Field, ty: Field, *fields: Field) -> list[Field]:
-    """Line integral convolution: Gaussian averages of fields along the tangents, `sigma` px."""
+def smooth_along(
+    sigma: float, tx: Field, ty: Field, *fields: Field, where: npt.NDArray[np.bool_] | None = None
+) -> list[Field]:
+    """Line integral convolution: Gaussian averages of fields along the tangents, `sigma` px.
+
+    Where `where` (H, W) is false the fields stay as they are.
+    """
+    if where is None:
+        where = np.ones(tx.shape, np.bool_)
     steps = np.arange(math.ceil(2 * sigma / _STRIDE) + 1) * _STRIDE
     weights = np.exp(-0.5 * (steps / sigma) ** 2).astype(np.float32)
-    averages = _average_along(np.stack(fields, axis=2), np.stack([tx, ty], axis=2), weights)
+    averages = _average_along(np.stack(fields, axis=2), np.stack([tx, ty], axis=2), weights, where)
     return [np.ascontiguousarray(averages[..., k]) for k in range(len(fields))]
 
 
 @nb.njit(cache=True, nogil=True)
 def _average_along(
-    fields: npt.NDArray[np.float32], tangent: npt.NDArray[np.float32], weights: Field
+    fields: npt.NDArray[np.float32],
+    tangent: npt.NDArray[np.float32],
+    weights: Field,
+    where: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.float32]:
     height, width, channels = fields.shape
     one, rounding, stride = np.float32(1), np.float32(0.5), np.float32(_STRIDE)
@@ -170,6 +180,10 @@ def _average_along(
     out = np.empty_like(fields)
     for y in range(height):
         for x in range(width):
+            if not where[y, x]:
+                for c in range(channels):
+                    out[y, x, c] = fields[y, x, c]
+                continue
             mass = weights[0]
             for c in range(channels):
                 out[y, x, c] = mass * fields[y, x, c]

@@ -19,7 +19,7 @@ from . import brushwork, paper, reference, tones
 from .kuwahara import kuwahara
 from .line_filters import Field, Image, blur, flow, resized
 from .reference import Brush
-from .settings import number
+from .settings import complete, number
 
 _MOST_DETAIL = 2.0  # analysis works at no more px than this per px of a 512 px crop
 _TENSOR_SIGMA, _WIDE_SIGMA, _WIDE_SHARE = 2.0, 7.0, 0.25  # of the flow
@@ -47,7 +47,7 @@ class Oil:
         params: Mapping[str, Any] | None = None,
     ) -> Mapping[str, Any]:
         """What a reference picture lends: brush, moves of colours; see reference.py."""
-        return reference.lent(image, scale, params)
+        return {"tuned": True, **reference.lent(image, scale, params)}
 
     def grain(
         self, image: Image, scale: float, seed: int, params: Mapping[str, Any],
@@ -85,10 +85,8 @@ class Oil:
         Raises:
             SpecInvalid: a setting is not a number in its range.
         """
+        params = complete(self, image, scale, seed, params)
         size, fineness = number(params, "stroke_size"), number(params, "detail")
-        grain = params.get("grain")
-        if grain is None:
-            grain = self.grain(image, scale, seed, params)
         factor = tones.factor(scale, _MOST_DETAIL)
         detail = scale * factor
         picture = tones.analysed(image, factor)
@@ -100,7 +98,7 @@ class Oil:
         smooth = kuwahara(picture, tx, ty, anisotropy, radius)
         shape = image.shape[:2]
         smooth = resized(smooth, shape, cv2.INTER_AREA if factor > 1 else cv2.INTER_CUBIC)
-        dx, dy, shade = paper.decoded(grain, shape)
+        dx, dy, shade = paper.decoded(params["grain"], shape)
         painted = _from_middles(smooth, dx, dy, brushwork.MOST_REACH * scale)
         return _varnished(painted, shade)
 

@@ -21,6 +21,7 @@ _FACE_SAY = 5.0  # how much more a pixel of the face counts
 _ROOT = 0.45  # large areas count less than their size
 _ALWAYS = ((96.0, 0.0, 3.0), (9.0, 3.0, 1.0), (27.0, 24.0, 13.0))  # teeth, pupils, mouth
 _CHROMA = 1.22  # flat colours are stronger than the picture's
+_LIFT = 5.0  # by which the half-tones are lighter, L
 _HUE = 1.5  # a and b count as much more than L
 _BLEND = 0.08  # 1 / Lab units^2: how sharply one colour gives way to the next
 
@@ -83,6 +84,8 @@ def nearest(picture: Field, palette: Palette, seen: Palette | None = None) -> Fi
     shown = palette if seen is None else seen
     flat = _chosen(lab(picture), palette, shown, np.float32(_BLEND))
     flat[..., 1:] *= np.float32(_CHROMA / _HUE)
+    light = flat[..., :1] * np.float32(0.01)
+    flat[..., :1] += np.float32(4 * _LIFT) * light * (1 - light)
     return np.asarray(np.clip(cv2.cvtColor(flat, cv2.COLOR_LAB2RGB), 0, 1), np.float32)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +35,7 @@ def tooth(shape: tuple[int, ...], scale: float, seed: int) -> Field:
     return np.float32(0.9) * fine + np.float32(0.35) * felt
 
 
-def coded(*fields: Field) -> npt.NDArray[np.uint8]:
+def coded(*fields: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Fields -1..1 as channels of a grain; values beyond are clipped."""
     scaled = np.stack(fields, axis=2) * np.float32(127) + np.float32(128.5)
     return np.clip(scaled, 1, 255).astype(np.uint8)

@@ -18,7 +18,7 @@ from inference_server.datatypes import Sitter
 from . import contours, hatching, paper, regions, strokes, tones
 from .contours import Lines, Nib
 from .line_filters import Field, Image, blur, resized, smoothstep
-from .settings import colour, number
+from .settings import colour, complete, number
 
 _GRAPHITE = 0.83  # cover of the heaviest hand: graphite is paler than ink
 _LINE = Nib(fade=0.16, full=1.15, length=6.0, radius=1.0)
@@ -64,8 +64,6 @@ class Pencil:
     ) -> Image:  # fmt: skip
         """Thresholds of the hatching, the tooth of the paper, and the gain of lines (0..2)."""
         size, behind = number(params, "stroke_size"), number(params, "background")
-        if "full_line" not in params:
-            params = {**params, **self.tuning(image, scale, who)}
         picture = tones.levelled(
             tones.analysed(image, 1), params["tone_black"], params["tone_skin"]
         )
@@ -77,9 +75,7 @@ class Pencil:
         share = behind + (1 - behind) * smoothstep(blur(parts.figure, 2 * scale), 0.05, 0.6)
         deep = (1 + np.float32(_SKIN_LIGHT - 1) * parts.skin) * share
         deep *= 1 + np.float32(_HAIR_DEEP - 1) * parts.hair
-        gain = 1 + np.float32(_SKIN_LINE - 1) * parts.skin
-        gain += np.float32(_FEATURE_LINE - 1) * parts.features
-        gain += np.float32(_CONTOUR_LINE - 1) * parts.contours
+        gain = parts.gain(_SKIN_LINE, 1.0, _FEATURE_LINE, _CONTOUR_LINE)
         # where less is to be drawn, strokes appear later
         hatch = hatch / np.maximum(deep * (1 + np.float32(_HAND) * hand), np.float32(0.05))
         return paper.coded(hatch - 1, tooth / 3, gain * share - 1)
@@ -90,13 +86,9 @@ class Pencil:
         Raises:
             SpecInvalid: a setting is not what it should be.
         """
+        params = complete(self, image, scale, seed, params)
         weight, amount = number(params, "line_weight"), number(params, "detail")
         rough = number(params, "paper")
-        if "full_line" not in params:
-            params = {**params, **self.tuning(image, scale)}
-        grain = params.get("grain")
-        if grain is None:
-            grain = self.grain(image, scale, seed, params)
         factor = tones.factor(scale, contours.MOST_DETAIL)
         detail = scale * factor
         # more detail: weaker lines are drawn as well
@@ -110,7 +102,7 @@ class Pencil:
             flowing - blur(flowing, _ACCENT_SIGMA * detail), 0
         )
         shape = image.shape[:2]
-        hatch, tooth, gain = paper.decoded(grain, shape)
+        hatch, tooth, gain = paper.decoded(params["grain"], shape)
         response = found.response * (1 + resized(gain, found.response.shape))
         pen = scale if scale > 1 else scale**0.75
         lines = Lines.none(shape)
@@ -130,12 +122,9 @@ class Pencil:
     def develop(self, plate: Image, scale: float, params: Mapping[str, Any]) -> Image:
         """Print a plate, (H, W, 3) RGB."""
         pen = scale if scale > 1 else scale**0.75
-        line = Lines.decoded(plate[..., 1], plate[..., 2], pen).cover
-        shade = plate[..., 0].astype(np.float32) * np.float32(1 / 255)
-        cover = 1 - (1 - shade) * (1 - np.float32(_MOST_LINE) * line)
         sheet, lead = colour(params, "paper_colour"), colour(params, "ink_colour")
-        table = sheet + np.arange(256)[:, None] / 255 * _GRAPHITE * (lead - sheet)
-        return np.round(table).astype(np.uint8)[(cover * 255 + np.float32(0.5)).astype(np.uint8)]
+        heaviest = sheet + np.float32(_GRAPHITE) * (lead - sheet)
+        return contours.printed(plate, pen, 1.0, _MOST_LINE, np.stack([sheet, heaviest]))
 
 
 def _shade(dark: Field, hatch: Field, tooth: Field) -> Field:

@@ -49,6 +49,14 @@ class Regions:
     features: Field  # eyes, brows, lips and nostrils: skin, but full of things to draw
     contours: Field  # where a hand draws a line in any case: jaw, nose, lids and lips
 
+    def gain(self, skin: float, hair: float, features: float, contours: float) -> Field:
+        """(H, W) how strong lines are drawn, from how strong they are in each region; cloth: 1."""
+        parts = (self.skin, self.hair, self.features, self.contours)
+        gain = np.ones_like(self.skin)
+        for part, factor in zip(parts, (skin, hair, features, contours), strict=True):
+            gain += np.float32(factor - 1) * part
+        return gain
+
 
 def found(image: npt.NDArray[np.uint8], sitter: Sitter | None) -> Regions:
     """Regions of an (H, W, 3) RGB picture; all of it is cloth when nobody is known to sit,

@@ -10,8 +10,22 @@ import numpy.typing as npt
 
 from inference_server.errors import SpecInvalid
 from inference_server.protocol import COLOUR, PARAMS
+from inference_server.registry import Style
+
+from .line_filters import Image
 
 _PARAMS = {param.name: param for param in PARAMS}
+
+
+def complete(
+    style: Style, image: Image, scale: float, seed: int, params: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """`params` with the tuning and the grain that a style needs; see registry.Style."""
+    if "tuned" not in params:
+        params = {**params, **style.tuning(image, scale, None, params)}
+    if "grain" not in params:
+        params = {**params, "grain": style.grain(image, scale, seed, params)}
+    return params
 
 
 def number(params: Mapping[str, Any], name: str) -> float:

@@ -194,6 +194,17 @@ def lay(
                     distance[y, x], width[y, x] = away, r
 
 
+@nb.njit(cache=True, nogil=True, inline="always")
+def _ink(here, r, left, right, up, down):  # type: ignore[no-untyped-def]
+    """Coverage of a pixel: px to the middle of a line, half its width, px of the neighbours."""
+    half, one = np.float32(0.5), np.float32(1)
+    gx = max(abs(right - here), abs(here - left))
+    gy = max(abs(down - here), abs(here - up))
+    slope = min(max(math.sqrt(gx * gx + gy * gy), half), np.float32(1.4))
+    ink = max(r, half) + half - here / slope
+    return min(max(ink, np.float32(0)), one) * min(one, np.float32(2) * r)
+
+
 @nb.njit(cache=True, nogil=True)
 def inked(distance: Field, width: Field) -> Field:
     """Coverage (H, W) 0..1 of the lines that `lay` has laid, as wide as they were there.
@@ -203,18 +214,50 @@ def inked(distance: Field, width: Field) -> Field:
     """
     rows, columns = distance.shape
     cover = np.zeros_like(distance)
-    one, half = np.float32(1), np.float32(0.5)
     for y in range(rows):
         up, down = max(y - 1, 0), min(y + 1, rows - 1)
         for x in range(columns):
             r, here = width[y, x], distance[y, x]
-            if r <= 0 or here > np.float32(2) * r + np.float32(2):
-                continue
-            left, right = max(x - 1, 0), min(x + 1, columns - 1)
-            gx = max(abs(distance[y, right] - here), abs(here - distance[y, left]))
-            gy = max(abs(distance[down, x] - here), abs(here - distance[up, x]))
-            slope = min(max(math.sqrt(gx * gx + gy * gy), half), np.float32(1.4))
-            ink = max(r, half) + half - here / slope
-            if ink > 0:
-                cover[y, x] = min(ink, one) * min(one, 2 * r)
+            if r > 0 and here < np.float32(2) * r + np.float32(2):
+                left, right = distance[y, max(x - 1, 0)], distance[y, min(x + 1, columns - 1)]
+                cover[y, x] = _ink(here, r, left, right, distance[up, x], distance[down, x])
     return cover
+
+
+@nb.njit(cache=True, nogil=True)
+def printed(plate, table, unit, edge, most):  # type: ignore[no-untyped-def]
+    """A plate of shade and coded lines (see contours.Lines) as a picture (H, W, 3) uint8.
+
+    Args:
+        plate: (H, W, 3) uint8: shade 0..255, 255 less the distance, half the width.
+        table: (256, 3) uint8 colours from bare paper to full cover.
+        unit: px per step of distance and width.
+        edge: px that edges of the shade are wide; they become 1 px wide.
+        most: cover of a line, 0..1.
+    """
+    rows, columns, _ = plate.shape
+    out = np.empty((rows, columns, 3), np.uint8)
+    one, half, byte = np.float32(1), np.float32(0.5), np.float32(1 / 255)
+    full = np.float32(255)
+    for y in range(rows):
+        up, down = max(y - 1, 0), min(y + 1, rows - 1)
+        for x in range(columns):
+            shade = np.float32(plate[y, x, 0]) * byte
+            shade = min(max((shade - half) * edge + half, np.float32(0)), one)
+            if plate[y, x, 1] > 0 and plate[y, x, 2] > 0 and shade < one:
+                r = np.float32(plate[y, x, 2]) * unit
+                here = (full - np.float32(plate[y, x, 1])) * unit
+                if here < np.float32(2) * r + np.float32(2):
+                    left = (full - np.float32(plate[y, max(x - 1, 0), 1])) * unit
+                    right = (full - np.float32(plate[y, min(x + 1, columns - 1), 1])) * unit
+                    above = (full - np.float32(plate[up, x, 1])) * unit
+                    below = (full - np.float32(plate[down, x, 1])) * unit
+                    line = most * _ink(here, r, left, right, above, below)
+                    shade = one - (one - shade) * (one - line)
+            step = int(shade * full + half)
+            out[y, x, 0], out[y, x, 1], out[y, x, 2] = (
+                table[step, 0],
+                table[step, 1],
+                table[step, 2],
+            )
+    return out

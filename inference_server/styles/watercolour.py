@@ -21,7 +21,7 @@ from . import contours, paper, reference, tones
 from .kuwahara import kuwahara
 from .line_filters import Field, Image, blur, flow, resized, shrunk_half, smoothstep
 from .reference import Brush
-from .settings import colour, number
+from .settings import colour, complete, number
 
 _MOST_DETAIL = 2.0  # analysis works at no more px than this per px of a 512 px crop
 _TENSOR_SIGMA, _WIDE_SIGMA, _WIDE_SHARE = 2.2, 7.0, 0.2  # of the flow
@@ -81,13 +81,9 @@ class Watercolour:
         Raises:
             SpecInvalid: a setting is not a number in its range.
         """
+        params = complete(self, image, scale, seed, params)
         size, fineness = number(params, "stroke_size"), number(params, "detail")
         rough = number(params, "paper")
-        if "tone_skin" not in params:
-            params = {**params, **self.tuning(image, scale)}
-        grain = params.get("grain")
-        if grain is None:
-            grain = self.grain(image, scale, seed, params)
         factor = tones.factor(scale, _MOST_DETAIL)
         detail = scale * factor
         picture = tones.analysed(image, factor)
@@ -95,7 +91,7 @@ class Watercolour:
             picture = reference.recoloured(picture, params["moves"])
         brush = params.get("brush", Brush())
         size *= brush.size
-        one, two, tooth = paper.decoded(grain, picture.shape)
+        one, two, tooth = paper.decoded(params["grain"], picture.shape)
         picture = _shaken(picture, one, two, _WOBBLE * detail * size)
         grey = blur(tones.mixed(picture, tones.LINE_WEIGHTS), 0.6 * detail)
         tx, ty, anisotropy = flow(_TENSOR_SIGMA * detail, _WIDE_SIGMA * detail, _WIDE_SHARE, grey)

@@ -59,7 +59,7 @@ class Medium:
 
     def develop(self, plate: Image) -> Image:
         """What is seen of a plate (h, w, 3)."""
-        return self.style.develop(np.ascontiguousarray(plate), self.scale, self.params)
+        return self.style.develop(plate, self.scale, self.params)
 
     def redraw(self, image: Image, grain: Image | None, corner: tuple[int, int]) -> Image:
         """Part of a picture, drawn; see `plate`."""
