@@ -149,13 +149,14 @@ def _face_of(mesh: npt.NDArray[np.float32], score: float, fixed: tuple[str, ...]
 
 def _under(one: PlacedFace, found: Sequence[Face]) -> Face:
     """The found face that a placed one without landmarks corrects."""
-    points = np.concatenate([each.reshape(-1)[:2][None] for each in one.contours.values()])
-    near = [face for face in found if _reach(face, points.mean(0)) < 0.5 + _NEAR]
+    middles = [np.atleast_2d(each)[:, :2].mean(0) for each in one.contours.values()]
+    middle = np.mean(middles, axis=0)
+    near = [face for face in found if _reach(face, middle) < 0.5 + _NEAR]
     if not near:
         fields = ", ".join(f'"{name}"' for name in one.contours)
         message = f"{one.name}: no face was found where its {fields} lies."
         raise SpecInvalid(message, 'Place its "landmarks" as well: 12 points are enough.')
-    return min(near, key=lambda face: _reach(face, points.mean(0)))
+    return min(near, key=lambda face: _reach(face, middle))
 
 
 def _reach(face: Face, point: npt.NDArray[np.floating]) -> float:

@@ -4,7 +4,10 @@ Each channel and each main ARKit shape is drawn at half and at full strength, an
 at the frame. The detector also placed the mesh that is moved, so that the test is partly circular;
 but it knows nothing of what was asked for.
 
-python -m tests.bench.obedience [--portraits FOLDER] [--only NAME ...]
+Portraits that the detector reads badly are seen a second time with the correction by hand that
+`corrections/` holds for them.
+
+    python -m tests.bench.obedience [--portraits FOLDER] [--only NAME ...]
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from inference_server.portrait.crop import crop_face
 from inference_server.renderers.mesh_warp import MeshWarp
 
 PORTRAITS = Path(__file__).parents[3] / "shared" / "media" / "portraits"
+CORRECTIONS = Path(__file__).parent / "corrections"
 SIZE = 384
 LEAST_OPENING = 0.10  # face widths at jawOpen 1
 MOST_SHUT = 0.45  # of the open eye's aspect at eyeBlink 1
@@ -124,9 +128,12 @@ def look_at(tracker: FaceMesh, frame: np.ndarray) -> Seen | None:
     )
 
 
-def changes(path: Path, tracker: FaceMesh) -> Mapping[Order, float]:
-    """How far each order changed what it should; eyes as a share of the open eye."""
-    portrait = analyze(path)
+def changes(path: Path, placed: Path | None, tracker: FaceMesh) -> Mapping[Order, float]:
+    """How far each order changed what it should; eyes as a share of the open eye.
+
+    `placed` is a correction by hand.
+    """
+    portrait = analyze(path, placed)
     crop = crop_face(portrait, 0, SIZE)
     renderer = MeshWarp()
     look = Look(size=SIZE, style="photo", framing="crop", alpha=False, seed=0)
@@ -155,14 +162,21 @@ def main() -> None:
     cv2.setNumThreads(1)
     tracker = FaceMesh(static_image_mode=True, refine_landmarks=True)
     table: dict[str, Mapping[Order, float]] = {}
+    corrected: dict[str, Mapping[Order, float]] = {}
     for path in sorted(arguments.portraits.iterdir()):
         if any(part in path.name for part in arguments.only):
             try:
-                table[path.stem] = changes(path, tracker)
+                table[path.stem] = changes(path, None, tracker)
+                placed = CORRECTIONS / f"{path.stem}.json"
+                if placed.exists():
+                    corrected[path.stem] = changes(path, placed, tracker)
                 print(path.name, flush=True)
             except AnimatePortraitError as problem:
                 print(f"{path.name}: {problem}")
     report(table)
+    if corrected:
+        print("\nCorrected by hand:")
+        report({**table, **corrected})
 
 
 def report(table: Mapping[str, Mapping[Order, float]]) -> None:

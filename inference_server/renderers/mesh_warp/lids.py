@@ -19,6 +19,7 @@ Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.float32]
 
 ABOVE, BELOW, BESIDE = 0.17, 0.10, 0.05  # of the eye's width: how far around it skin is laid
+OUTLINE = 0.05  # of the eye's width: how much further in drawings, where lines go around the eye
 CLEAN, SMEARED = 8.0, 26.0  # levels by which what lies around an eye differs from the skin there
 LARGE = 0.116  # face widths between the lids: larger eyes are those of cartoons
 IN_PHOTOS = 0.4  # strength there: real lids fold well by themselves
@@ -58,8 +59,9 @@ def prepare(
     across = (upper[-1] - upper[0]) / width
     down = np.array([-across[1], across[0]])
     down *= np.sign(down[1]) or 1.0
-    sides = np.linspace(-1, 1, len(upper))[:, None] * BESIDE * width * across
-    top = upper - (0.35 + 0.65 * bell) * ABOVE * width * down + sides
+    more = OUTLINE if palette.flat else 0.0
+    sides = np.linspace(-1, 1, len(upper))[:, None] * (BESIDE + more) * width * across
+    top = upper - (0.35 + 0.65 * bell) * (ABOVE + more) * width * down + sides
     bottom = lower + (0.35 + 0.65 * bell) * BELOW * width * down + sides
     region = np.concatenate([top, bottom[::-1]])
     x0, y0, x1, y1 = box_around(region, 0.35 * width + 2, image.shape)
