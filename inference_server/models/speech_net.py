@@ -17,7 +17,7 @@ class SpeechNetDims:
     width: int = 96  # channels of the trunk
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4)
-    n_visemes: int = 15
+    n_visemes: int = 16
     n_components: int = 12  # principal components of lip and chin motion
     phone_width: int = 48  # channels for the recogniser's phones
     phone_kernel: int = 9

@@ -15,13 +15,14 @@ from .visemes import VISEMES
 
 Curve = npt.NDArray[np.float64]
 
-_PBM, _FV, _TH = (VISEMES.index(name) for name in ("PBM", "FV", "TH"))
-_SURE_PHONE = 0.45  # of recogniser or network, that it is a P, B or M
+_PBM, _FV, _TH, _L = (VISEMES.index(name) for name in ("PBM", "FV", "TH", "L"))
+_SURE_PHONE = 0.35  # of `sure`: 72 % of such P, B and M are some, and 93 % of all are found
 _POSSIBLE = 0.25  # chance of closed lips that such a phone needs from the network
 _SURE_CLOSED = 0.6  # chance of closed lips that needs no phone
 _LONGEST_S = 0.3  # longer ones are rests, which silence makes
 _TEETH_ROLL, _TEETH_LIP_UP, _TEETH_JAW = 0.5, 0.12, 0.10  # weights of a full F
-_TONGUE = 0.15  # tongueOut of a full TH
+_BEGINS, _FULL = 0.3, 0.55  # of `sure`, where teeth and tongue begin to show, and are in full view
+_TONGUE_TH, _TONGUE_L = 0.15, 0.06  # tongueOut
 _SOFT_S = 0.02
 
 
@@ -30,11 +31,10 @@ def closures(heard: Heard, phones: Phones, active: Curve) -> list[tuple[float, f
 
     Args:
         heard: of the network, U frames.
-        phones: (U, 15) of the recogniser.
+        phones: (U, 16) of the recogniser.
         active: (U,) 0 where nobody speaks.
     """
-    phone = np.maximum(phones[:, _PBM], heard.visemes[:, _PBM])
-    shut = (phone > _SURE_PHONE) & (heard.closed > _POSSIBLE)
+    shut = (sure(heard, phones)[:, _PBM] > _SURE_PHONE) & (heard.closed > _POSSIBLE)
     shut |= heard.closed > _SURE_CLOSED
     shut &= active > 0.5
     borders = np.flatnonzero(np.diff(np.concatenate([[0], shut, [0]]))).reshape(-1, 2)
@@ -45,23 +45,32 @@ def closures(heard: Heard, phones: Phones, active: Curve) -> list[tuple[float, f
     ]
 
 
+def sure(heard: Heard, phones: Phones) -> Curve:
+    """(U, 16) chance of each viseme: the mean of network and recogniser.
+
+    Where the recogniser says less, because it is not installed or the language is not its own,
+    the network counts for more.
+    """
+    said = np.minimum(1, phones.sum(1, keepdims=True, dtype=np.float64))
+    both: Curve = (phones + heard.visemes * (2 - said)) / 2
+    return both
+
+
 def touch(heard: Heard, phones: Phones) -> Curve:
-    """(U, 2) how much the frame is an F or V, and a TH; 0..1."""
-    teeth = np.maximum(phones[:, _FV], heard.visemes[:, _FV])
-    tongue = (phones[:, _TH] + heard.visemes[:, _TH]) / 2  # both must hear it: a tongue shows much
-    sure = np.stack([teeth, tongue], 1).astype(np.float64)
-    sharp = np.clip((sure - 0.35) / 0.3, 0, 1)
+    """(U, 3) how much the frame is an F or V, a TH, and an L; 0..1."""
+    shown = sure(heard, phones)[:, (_FV, _TH, _L)]
+    sharp = np.clip((shown - _BEGINS) / (_FULL - _BEGINS), 0, 1)
     return scipy.ndimage.gaussian_filter1d(sharp, _SOFT_S * RATE, axis=0)
 
 
 def show(expression: Curve, touching: Curve) -> None:
-    """Lay the lower lip against the teeth for F and V, show the tongue for TH; in place.
+    """Lay the lower lip against the teeth for F and V, show the tongue for TH and L; in place.
 
     Args:
         expression: (N, 52) ARKit weights.
-        touching: (N, 2) of `touch`, at the frames.
+        touching: (N, 3) of `touch`, at the frames.
     """
-    teeth, tongue = touching.T
+    teeth, between, behind = touching.T
     jaw = ARKIT_INDEX["jawOpen"]
     expression[:, jaw] = np.where(
         teeth > 0, np.minimum(expression[:, jaw], 1 - teeth * (1 - _TEETH_JAW)), expression[:, jaw]
@@ -73,4 +82,5 @@ def show(expression: Curve, touching: Curve) -> None:
         expression[:, ARKIT_INDEX[name]] = np.maximum(column, _TEETH_LIP_UP * teeth)
     roll = ARKIT_INDEX["mouthRollLower"]
     expression[:, roll] = np.maximum(expression[:, roll], _TEETH_ROLL * teeth)
-    expression[:, ARKIT_INDEX["tongueOut"]] = _TONGUE * tongue
+    tongue = np.maximum(_TONGUE_TH * between, _TONGUE_L * behind)
+    expression[:, ARKIT_INDEX["tongueOut"]] = tongue

@@ -52,7 +52,7 @@ class Heard:
 
     coefficients: Array  # (U, 12) in units of their deviation
     closed: Array  # (U,) chance that the lips meet
-    visemes: Array  # (U, 15) chances
+    visemes: Array  # (U, 16) chances
 
 
 def load(path: Path = WEIGHTS_FILE) -> Network:
@@ -93,7 +93,7 @@ def hear(network: Network, mel: Array, phones: Array, chunk: int = _CHUNK) -> He
     Args:
         network: which one.
         mel: (M, 64) normalised spectra at 100 Hz.
-        phones: (U, 15) of the recogniser at 50 Hz, U >= M / 2; zeros without one.
+        phones: (U, 16) of the recogniser at 50 Hz, U >= M / 2; zeros without one.
         chunk: frames at a time.
     """
     total = (len(mel) + 1) // 2

@@ -1,11 +1,12 @@
-"""Fifteen mouth shapes, and how phones of any language map onto them."""
+"""Sixteen mouth shapes, and how phones of any language map onto them."""
 
 from __future__ import annotations
 
 import unicodedata
 
 VISEMES = (
-    "silence", "PBM", "FV", "TH", "TDNL", "KGH", "SH", "SZ", "R", "A", "E", "I", "O", "U", "schwa",
+    "silence", "PBM", "FV", "TH", "TDN", "KGH", "SH", "SZ", "R", "A", "E", "I", "O", "U", "schwa",
+    "L",
 )  # fmt: skip
 CLOSED = VISEMES.index("PBM")
 
@@ -13,7 +14,8 @@ _IPA = {
     "PBM": "pbmɓʙɱ",
     "FV": "fvʋɸβ",
     "TH": "θð",
-    "TDNL": "tdnlɫɾʈɖɳɭɬɮɗȵȶȡ",
+    "TDN": "tdnɾʈɖɳɬɮɗȵȶȡ",
+    "L": "lɫɭ",
     "KGH": "kgɡŋhxɣqχʁħʕɦɲcɟçʝɠʔɰʎ",
     "SH": "ʃʒɕʑʂʐ",
     "SZ": "sz",
@@ -29,8 +31,8 @@ _OF_SYMBOL = {symbol: VISEMES.index(name) for name, symbols in _IPA.items() for 
 
 _ARPABET = {
     "A": "AA AE AH AY AW", "E": "EH EY", "I": "IY IH Y", "O": "AO OW OY", "U": "UW UH W",
-    "R": "ER R", "PBM": "P B M", "FV": "F V", "TH": "TH DH", "TDNL": "T D N L", "KGH": "K G NG HH",
-    "SH": "SH ZH CH JH", "SZ": "S Z", "schwa": "AX", "silence": "SIL PAU",
+    "R": "ER R", "PBM": "P B M", "FV": "F V", "TH": "TH DH", "TDN": "T D N", "L": "L",
+    "KGH": "K G NG HH", "SH": "SH ZH CH JH", "SZ": "S Z", "schwa": "AX", "silence": "SIL PAU",
 }  # fmt: skip
 _OF_ARPABET = {
     phone: VISEMES.index(name) for name, phones in _ARPABET.items() for phone in phones.split()
@@ -46,7 +48,7 @@ def of_ipa(phone: str) -> tuple[int, ...]:
     plain = unicodedata.normalize("NFD", phone)
     shapes = [_OF_SYMBOL[symbol] for symbol in plain if symbol in _OF_SYMBOL]
     distinct = [shape for i, shape in enumerate(shapes) if i == 0 or shape != shapes[i - 1]]
-    if distinct[:2] == [VISEMES.index("TDNL"), VISEMES.index("SH")]:
+    if distinct[:2] == [VISEMES.index("TDN"), VISEMES.index("SH")]:
         distinct = [VISEMES.index("SH")]
     return tuple(distinct[:2]) or (0,)
 

@@ -50,7 +50,8 @@ class Clip:
     fps: float
     lips: Array  # (T, 40, 3) outer-eye distances, head-stabilised
     mel: Array  # (2 U, 64) normalised, 100 Hz
-    phones: Array  # (U, 15) what the recogniser heard
+    phones: Array  # (U, 16) what the recogniser heard
+    spoken: npt.NDArray[np.bool_]  # (2 U,) where somebody speaks
     target: Array  # (U, 135) lips and chin minus their mean, depth weighted, 50 Hz
     closed: Array  # (U,) 1 where the lips touch
     lag: int  # steps of 20 ms by which the sound is late, already removed from mel
@@ -82,16 +83,19 @@ def opening(lips: Array) -> Array:
     return np.asarray(gaps @ np.array([0.5, 0.25, 0.25], np.float32), np.float32)
 
 
-def listen(samples: Array, kept: Path) -> tuple[Array, Array]:
-    """Normalised log-mel (M, 64) and the recogniser's phones (U, 15), kept in a file."""
+def listen(samples: Array, kept: Path) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+    """Normalised log-mel (M, 64), the recogniser's phones (U, 16), and where somebody speaks (M,).
+
+    The last two are kept in a file.
+    """
     if not kept.exists():
         spoken = speaking(samples)
         heard = recogniser.heard(samples, spoken)
         kept.parent.mkdir(parents=True, exist_ok=True)
         np.savez(kept, spoken=spoken, phones=heard.astype(np.float16))
     with np.load(kept) as data:
-        mel = normalise(log_mel(samples), data["spoken"])
-        return mel, data["phones"].astype(np.float32)
+        spoken = data["spoken"]
+        return normalise(log_mel(samples), spoken), data["phones"].astype(np.float32), spoken
 
 
 def read_clip(path: Path, heard_dir: Path) -> Clip:
@@ -104,7 +108,7 @@ def read_clip(path: Path, heard_dir: Path) -> Clip:
     gap = opening(lips)
     threshold = max(CLOSED_AT_LEAST, CLOSED_BELOW * float(np.percentile(gap, 95)))
     target = resample(flat - flat.mean(0), fps)
-    mel, phones = listen(samples, heard_dir / path.name)
+    mel, phones, spoken = listen(samples, heard_dir / path.name)
     length = min(len(target), len(mel) // 2, len(phones))
     person, licence = identity(path.stem)
     return Clip(
@@ -115,6 +119,7 @@ def read_clip(path: Path, heard_dir: Path) -> Clip:
         lips=lips,
         mel=mel[: 2 * length],
         phones=phones[:length],
+        spoken=spoken[: 2 * length],
         target=target[:length],
         closed=(resample(gap[:, None], fps)[:length, 0] < threshold).astype(np.float32),
         lag=0,
@@ -125,7 +130,8 @@ def shift_sound(clip: Clip, lag: int) -> Clip:
     """The clip with its sound moved earlier by `lag` steps of 20 ms."""
     rows = np.clip(np.arange(len(clip.mel)) + 2 * lag, 0, len(clip.mel) - 1)
     phones = clip.phones[np.clip(np.arange(len(clip.phones)) + lag, 0, len(clip.phones) - 1)]
-    return replace(clip, mel=clip.mel[rows], phones=phones, lag=clip.lag + lag)
+    spoken = clip.spoken[rows]
+    return replace(clip, mel=clip.mel[rows], phones=phones, spoken=spoken, lag=clip.lag + lag)
 
 
 def best_lag(predicted: Array, clip: Clip) -> tuple[int, float]:

@@ -34,11 +34,12 @@ class Config:
     """Numbers of one training; the defaults are those of the shipped weights."""
 
     seed: int = 0
-    pretrain_steps: int = 2500
+    pretrain_steps: int = 4000
     pretrain_batch: int = 16
     pretrain_frames: int = 300  # 100 Hz
     pretrain_rate: float = 2e-3
     tune_steps: int = 300
+    members: int = 3  # networks tuned from one beginning, whose weights are averaged
     tune_batch: int = 12
     tune_frames: int = 260  # 100 Hz
     tune_rate: float = 1.5e-3
@@ -168,11 +169,34 @@ def tune(
     axes: Components,
     losses: Losses,
 ) -> SpeechNet:
-    """Fine-tune on tracked faces."""
+    """Fine-tune on tracked faces: the mean of networks that saw the examples in other orders."""
     torch.manual_seed(config.seed)
-    rng = np.random.default_rng(config.seed)
-    net = SpeechNet(SpeechNetDims())
-    net.load_state_dict(start, strict=False)
+    begin = SpeechNet(SpeechNetDims())
+    begin.load_state_dict(start, strict=False)
+    states = []
+    for member in range(config.members):
+        net = SpeechNet(SpeechNetDims())
+        net.load_state_dict(begin.state_dict())
+        torch.manual_seed(config.seed + member)
+        rng = np.random.default_rng((config.seed, member))
+        _tune_one(config, net, clips, axes, rng, losses if member == 0 else [])
+        states.append(net.state_dict())
+    mean = {
+        name: torch.stack([state[name] for state in states]).double().mean(0).to(value.dtype)
+        for name, value in states[0].items()
+    }
+    begin.load_state_dict(mean)
+    return begin.eval()
+
+
+def _tune_one(
+    config: Config,
+    net: SpeechNet,
+    clips: Sequence[Clip],
+    axes: Components,
+    rng: np.random.Generator,
+    losses: Losses,
+) -> None:
     head = [p for n, p in net.named_parameters() if n.startswith(_HEAD)]
     trunk = [p for n, p in net.named_parameters() if not n.startswith(_HEAD)]
     rates = [config.tune_rate, config.tune_rate * config.trunk_rate]
@@ -203,7 +227,6 @@ def tune(
         loss = loss + config.closure_weight * (closure * known).sum() / known.sum()
         _step(loss, net, optimiser, schedule)
         losses.append(("tune", step, float(loss.detach())))
-    return net.eval()
 
 
 class _Lottery:

@@ -120,13 +120,17 @@ def by_person(
         people.setdefault(person, []).append(scores)
     names = list(rows[0][1])
     means = {
-        person: {name: float(np.nanmean([s[name] for s in scores])) for name in names}
+        person: {name: _mean([scored[name] for scored in scores]) for name in names}
         for person, scores in people.items()
     }
-    means["all"] = {
-        name: float(np.nanmean([means[person][name] for person in people])) for name in names
-    }
+    means["all"] = {name: _mean([means[person][name] for person in people]) for name in names}
     return means
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Mean of the numbers among them; NaN if there is none."""
+    numbers = [value for value in values if np.isfinite(value)]
+    return float(np.mean(numbers)) if numbers else float("nan")
 
 
 def paired(a: Mapping[str, dict[str, float]], b: Mapping[str, dict[str, float]], name: str) -> str:

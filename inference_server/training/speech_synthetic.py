@@ -2,9 +2,10 @@
 
     python -m inference_server.training.speech_synthetic OUT_DIR [--minutes 240] [--seed 0]
 
-Needs Debian's espeak-ng, flite and word lists (wamerican wngerman wfrench wspanish witalian
-wpolish wdutch wportuguese). The words are drawn at random, so no text is copied; voices are the
-formant voices of eSpeak NG and the free voices of Flite. Writes one NPZ per utterance: `samples`
+Needs Debian's espeak-ng, flite, festival with festvox-kallpc16k, festvox-kdlpc16k and
+festvox-us-slt-hts, and word lists (wamerican wngerman wfrench wspanish witalian wpolish wdutch
+wportuguese). The words are drawn at random, so no text is copied; voices are the formant voices of
+eSpeak NG and the free voices of Flite and Festival. Writes one NPZ per utterance: `samples`
 int16 16 kHz, `visemes` uint8 at 50 Hz (speech.visemes), `voice`.
 """
 
@@ -44,6 +45,7 @@ COMMON_ENGLISH = """
 """
 ESPEAK_VARIANTS = ("", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+f1", "+f2", "+f3", "+f4")
 FLITE_VOICES = ("kal16", "awb", "rms", "slt")
+FESTIVAL_VOICES = ("kal_diphone", "ked_diphone", "cmu_us_slt_arctic_hts")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,6 +154,28 @@ def flite(rng: random.Random, text: str) -> Utterance:
     return Utterance(samples, rate, starts, [of_arpabet(p) for p, _ in pairs], f"flite:{voice}")
 
 
+def festival(rng: random.Random, text: str) -> Utterance:
+    """One English sentence by Festival, whose segments print as `phone end` lines."""
+    voice = rng.choice(FESTIVAL_VOICES)
+    with tempfile.TemporaryDirectory() as folder:
+        wav = Path(folder, "speech.wav")
+        program = f"""
+            (voice_{voice})
+            (Parameter.set 'Duration_Stretch {rng.uniform(0.8, 1.25):.2f})
+            (set! spoken (utt.synth (Utterance Text "{text}")))
+            (utt.save.wave spoken "{wav}" 'riff)
+            (mapcar (lambda (s) (format t "%s %f\\n" (item.name s) (item.feat s 'end)))
+                    (utt.relation.items spoken 'Segment))"""
+        command = ["festival", "-b", f"(begin {program})"]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        samples, rate = soundfile.read(wav, dtype="float32")
+    pairs = [line.split() for line in printed.splitlines()]
+    starts = [0.0, *(float(end) for _, end in pairs[:-1])]
+    return Utterance(
+        samples, rate, starts, [of_arpabet(phone) for phone, _ in pairs], f"festival:{voice}"
+    )
+
+
 def viseme_track(utterance: Utterance) -> npt.NDArray[np.uint8]:
     """Viseme of every 20 ms; a phone of two shapes is cut in the middle."""
     end_s = len(utterance.samples) / utterance.rate
@@ -178,9 +202,15 @@ def main() -> None:
     languages = [*vocabularies, "en-us", "en-us"]
     total_s, index = 0.0, 0
     while total_s < arguments.minutes * 60:
-        language = "en-us" if index % 4 == 0 else rng.choice(languages)
+        english = index % 4 == 0 or index % 8 == 1
+        language = "en-us" if english else rng.choice(languages)
         text = sentence(rng, language, vocabularies[language])
-        spoken = flite(rng, text) if index % 4 == 0 else espeak.speak(rng, language, text)
+        if index % 4 == 0:
+            spoken = flite(rng, text)
+        elif english:
+            spoken = festival(rng, text)
+        else:
+            spoken = espeak.speak(rng, language, text)
         wave = soxr.resample(spoken.samples, spoken.rate, SAMPLE_RATE)
         np.savez(
             arguments.out / f"{index:05d}.npz",

@@ -18,7 +18,7 @@ def test_a_full_card_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) ->
     network = hearing.load()
     monkeypatch.setattr(network.net, "forward", full)
     monkeypatch.setenv("ANIMATE_PORTRAIT_DEVICE", "cpu")
-    mel, phones = np.zeros((20, 64), np.float32), np.zeros((10, 15), np.float32)
+    mel, phones = np.zeros((20, 64), np.float32), np.zeros((10, 16), np.float32)
     with pytest.raises(GpuOutOfMemory, match="too little free memory") as caught:
         hearing.hear(network, mel, phones)
     assert "ANIMATE_PORTRAIT_DEVICE" in caught.value.hint
