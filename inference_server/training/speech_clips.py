@@ -31,7 +31,10 @@ LICENSED = {
     "grid_woman_green": ("grid_x3", "CC BY 4.0, GRID corpus (Cooke et al. 2006)"),
     "grid_woman_pink": ("grid_x4", "CC BY 4.0, GRID corpus (Cooke et al. 2006)"),
     "grid_man_s2": ("grid_s2", "CC BY 4.0, GRID corpus (Cooke et al. 2006)"),
-    "obama_weeklyaddress": ("obama", "public domain, US government work (White House address)"),
+    "obama_weeklyaddress": (
+        "obama",
+        "public domain as US government work if it is, as it looks, a White House address",
+    ),
 }
 GRID_S1 = ("grid_s1", "CC BY 4.0, GRID corpus (Cooke et al. 2006)")
 SAME_PERSON = {
