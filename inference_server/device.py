@@ -6,10 +6,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from .errors import GpuOutOfMemory, SpecInvalid
 
 CHOICES = ("auto", "cpu", "cuda", "mps")
+_CARD_TRACES = (  # what drivers of NVIDIA and AMD leave on Linux and on Windows
+    "/dev/nvidiactl", "/dev/kfd", "/dev/dxg", "C:/Windows/System32/nvcuda.dll",
+)  # fmt: skip
 
 
 def choose(name: str | None = None) -> str:
@@ -36,6 +40,19 @@ def choose(name: str | None = None) -> str:
         text = f'The device "{wanted}" was asked for, but torch finds none here.'
         raise SpecInvalid(text, "Choose auto or cpu; after a driver change run install.py again.")
     return wanted
+
+
+def for_drawing() -> str:
+    """The device that frames are drawn on: as `choose`, but where no graphics card can be, torch is
+    not imported to find none.
+
+    Raises:
+        SpecInvalid: as `choose`.
+    """
+    asked = os.environ.get("ANIMATE_PORTRAIT_DEVICE") not in (None, "", "auto")
+    if asked or sys.platform == "darwin" or any(Path(trace).exists() for trace in _CARD_TRACES):
+        return choose()
+    return "cpu"
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def stages(prepared: Prepared, motion: Motion, repeat: int) -> dict[str, Cost]:
         mouth.draw(canvas, (0, 0), prepared.mouth, lips, shape.jaw, shape.pose, prepared.fit)
 
     def fine() -> None:
-        for part in painting._fine_maps(prepared, shape):
+        for part in painting.fine_maps(prepared, shape):
             x, y = part.corner
             view = canvas[y : y + part.x.shape[0], x : x + part.x.shape[1]]
             painting.compose_part(part, prepared.photo, view, part.corner)

@@ -16,6 +16,7 @@ from . import painting
 from .painting import Figure
 from .polygons import coverage
 from .prepared import Prepared
+from .raster import unpacked
 from .shape import Shape
 
 Image = npt.NDArray[np.uint8]
@@ -36,9 +37,11 @@ def names(look: Look) -> tuple[str, ...]:
     return (*behind, "head", "eyes", "mouth", *(("lines",) if style.lined else ()))
 
 
-def draw(prepared: Prepared, shape: Shape) -> tuple[Image, dict[str, Image]]:
-    """The frame (H, W, 4), and layers of the same size, straight alpha, by their `names`."""
-    seen = painting.figure(prepared, shape)
+def finish(prepared: Prepared, shape: Shape, seen: Figure) -> tuple[Image, dict[str, Image]]:
+    """The frame (H, W, 4), and layers of the same size, straight alpha, by their `names`.
+
+    As painting.finish, `seen.canvas` is used up.
+    """
     hints = _hints(prepared, shape, seen)
     states = _states(prepared, shape, seen)
     last = states["mouth"]
@@ -69,8 +72,7 @@ def _states(prepared: Prepared, shape: Shape, seen: Figure) -> dict[str, Image]:
     """The square (h, w, 4) without a figure, and as it is painted step by step."""
     states = {}
     if "background" in prepared.layers:
-        background = painting.plates_of(prepared, shape).background
-        bare = np.stack([(background >> (16 * c)) & 255 for c in range(4)], 2).astype(np.uint8)
+        bare = unpacked(painting.plates_of(prepared, shape).background)
         if prepared.drawn:
             bare[..., :3] = painting.developed(prepared, shape, bare[..., :3])
         states["background"] = bare
@@ -123,6 +125,8 @@ def _in_frame(prepared: Prepared, shape: Shape, frame: Image, layer: Image, name
         layer = layer * np.dstack([np.ones((*shown.shape, 3), np.uint8), shown])
     if frame.shape == layer.shape:
         return layer
-    whole = painting.rest_of(prepared, shape).copy() if name == "background" else 0 * frame
+    whole = (
+        painting.rest_of(prepared, shape).copy() if name == "background" else np.zeros_like(frame)
+    )
     whole[y : y + height, x : x + width] = layer
     return whole

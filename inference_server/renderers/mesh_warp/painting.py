@@ -45,18 +45,13 @@ class Figure:
     fine: list[Map]  # of lips and eyes, where surfaces part
 
 
-def draw(prepared: Prepared, shape: Shape) -> Image:
-    """(H, W, 4) one frame."""
-    return finish(prepared, shape, figure(prepared, shape))
-
-
 def figure(prepared: Prepared, shape: Shape) -> Figure:
     """The figure over its background."""
     head = prepared.head
     coarse = backward_map(
         shape.refined, head.uv, head.triangles, prepared.scene.shape, step=prepared.step
     )
-    fine = list(_fine_maps(prepared, shape))
+    fine = list(fine_maps(prepared, shape))
     return Figure(compose_all(plates_of(prepared, shape), coarse, fine), coarse, fine)
 
 
@@ -112,11 +107,16 @@ def compose_all(plates: Plates, coarse: Map, fine: list[Map]) -> Image:
     """(h, w, 4) plates seen through the map of the square, and through the finer ones in it."""
     canvas = np.empty((*plates.still.shape, 4), np.uint8)
     compose_part(coarse, plates, canvas, (0, 0))
+    compose_fine(plates, fine, canvas)
+    return canvas
+
+
+def compose_fine(plates: Plates, fine: list[Map], canvas: Image) -> None:
+    """Plates seen through the finer maps, in place."""
     for part in fine:
         x, y = part.corner
         view = canvas[y : y + part.x.shape[0], x : x + part.x.shape[1]]
         compose_part(part, plates, view, part.corner)
-    return canvas
 
 
 def rest_of(prepared: Prepared, shape: Shape) -> Image:
@@ -138,7 +138,7 @@ def in_frame(prepared: Prepared, shape: Shape, canvas: Image) -> Image:
     return whole
 
 
-def _fine_maps(prepared: Prepared, shape: Shape) -> Iterator[Map]:
+def fine_maps(prepared: Prepared, shape: Shape) -> Iterator[Map]:
     """Maps without skipped pixels of the lips and the eyes, where surfaces part."""
     if prepared.step == 1:
         return

@@ -106,6 +106,11 @@ def lanes(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     return np.ascontiguousarray(rgba, np.int16).view(np.int64)[..., 0]
 
 
+def unpacked(packed: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """(h, w, 4) pixels of lanes (h, w)."""
+    return np.stack([(packed >> (16 * c)) & 255 for c in range(4)], 2).astype(np.uint8)
+
+
 @compiled
 def _fetch(texture, u, v):  # type: ignore[no-untyped-def]
     """Lanes of a texture between its pixels; nothing (0) where the map shows nothing."""

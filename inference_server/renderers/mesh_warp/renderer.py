@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from inference_server.datatypes import FaceCrop, Look, Motion, Portrait
+from inference_server.device import for_drawing
 from inference_server.portrait import face_mesh
 from inference_server.portrait.topology import (
     IRIS_LEFT,
@@ -18,19 +20,21 @@ from inference_server.portrait.topology import (
     LIP_OUTER_UPPER,
 )
 
-from . import eyes, glasses, layering, light, mesh, mouth, restyle, rig
+from . import eyes, glasses, layering, light, mesh, mouth, painting, restyle, rig
 from .eyes import gaze_offset
 from .mouth import Wishes
-from .painting import draw
+from .painting import Figure
 from .palette import Palette
 from .plates import closed_mouth, figure_plates, layers, stage
 from .pose import PoseLimits
 from .prepared import Prepared
 from .restyle import Drawn
-from .shape import shape_of
+from .shape import Shape, shape_of
 
 Image = npt.NDArray[np.uint8]
 
+_VERSION = "7"  # part of every frame key: change it when pixels change
+_BATCH = 8  # frames that a graphics card draws at once
 _FINE_SIDE = 320  # px; smaller squares are rastered at full resolution
 # outer then inner lip line, each once around from the person's right corner by the lower lip
 _LIP_POINTS = (
@@ -42,9 +46,17 @@ class MeshWarp:
     """See registry.Renderer."""
 
     name = "mesh_warp"
-    version = "6"
     temporal_radius = 0
     parallel = True
+
+    def __init__(self, device: str | None = None) -> None:
+        """`device` draws; None takes the one that fits this machine."""
+        self._device = device or for_drawing()
+
+    @property
+    def version(self) -> str:
+        """A graphics card rounds in its own way."""
+        return _VERSION if self._device == "cpu" else f"{_VERSION} {self._device}"
 
     def prepare(self, portrait: Portrait, face_crop: FaceCrop, look: Look) -> Prepared:
         """Cut the portrait into layers and build its rig."""
@@ -102,8 +114,22 @@ class MeshWarp:
 
     def render(self, prepared: Prepared, motion: Motion, frames: Sequence[int]) -> Iterator[Image]:
         """(h, w, 4) uint8 straight-alpha RGBA for each index, in order."""
-        for frame in frames:
-            yield draw(prepared, shape_of(prepared, motion, frame))
+        for shape, seen in self._figures(prepared, motion, frames):
+            yield painting.finish(prepared, shape, seen)
+
+    def _figures(
+        self, prepared: Prepared, motion: Motion, frames: Sequence[int]
+    ) -> Iterator[tuple[Shape, Figure]]:
+        shapes = (shape_of(prepared, motion, frame) for frame in frames)
+        if self._device == "cpu":
+            for shape in shapes:
+                yield shape, painting.figure(prepared, shape)
+            return
+        from . import torch_raster  # takes seconds to import
+
+        for batch in iter(lambda: list(islice(shapes, _BATCH)), []):
+            figures = torch_raster.figures(prepared, batch, self._device)
+            yield from zip(batch, figures, strict=True)
 
     def layers(self, look: Look) -> tuple[str, ...]:
         """Names of the layers that `render_layers` gives for a look, bottom to top."""
@@ -113,8 +139,8 @@ class MeshWarp:
         self, prepared: Prepared, motion: Motion, frames: Sequence[int]
     ) -> Iterator[tuple[Image, dict[str, Image]]]:
         """As `render`, each frame with its layers."""
-        for frame in frames:
-            yield layering.draw(prepared, shape_of(prepared, motion, frame))
+        for shape, seen in self._figures(prepared, motion, frames):
+            yield layering.finish(prepared, shape, seen)
 
     def landmarks(
         self, prepared: Prepared, motion: Motion, frames: Sequence[int]
