@@ -19,7 +19,7 @@ N_BANDS = len(BORDERS_HZ) - 1
 
 _WINDOW = 400  # samples = 25 ms
 _N_FFT = 512
-_BLOCK = 3000  # steps = 30 s at a time
+_BLOCK = 500  # steps = 5 s at a time
 _RANGE = 6.0  # nats below the loud level that count as nothing; chosen on GRID among 5 to 9
 _NARROWEST = 2.0  # nats; a band that varies less carries no voice (telephone, 8 kHz files)
 _ABOVE_NOISE = 0.7  # nats
