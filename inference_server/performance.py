@@ -99,7 +99,8 @@ def _with_body(spec: ShotSpec, motion: Motion) -> Motion:
     params = {**_DEFAULTS, **spec.params}
     breathing = 0.0 if params["still"] else float(params["breathing"])
     begin_s = spec.audio.start_s + spec.lead / float(spec.fps)
-    return body.follow(motion, breathing, spec.seed, begin_s)
+    shown = holds.first_frames(spec.holds, motion.n_frames)
+    return body.follow(motion, breathing, spec.seed, begin_s, shown)
 
 
 def _warn_of_late(spec: ShotSpec, n_frames: int, warn: Callable[[str], None]) -> None:

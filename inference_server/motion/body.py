@@ -21,17 +21,19 @@ _BREATHS_HZ = (0.22, 0.30)
 _INHALING = 0.4  # of a breath
 
 
-def follow(motion: Motion, breathing: float, seed: int, begin_s: float) -> Motion:
+def follow(
+    motion: Motion, breathing: float, seed: int, begin_s: float, shown: npt.NDArray[np.int64]
+) -> Motion:
     """The motion with a body, in `native`.
 
-    A pure function of the poses of the last REACH_S: an edited pose changes no frame beyond. Frames
-    that share a drawing share the body of the first.
+    A pure function of the poses of the last REACH_S: an edited pose changes no frame beyond.
 
     Args:
         motion: N frames.
         breathing: 0 none, 1 deep.
         seed: chooses rate and phase of the breath.
         begin_s: of the first frame in the sound, so that a trimmed shot breathes as before.
+        shown: (N,) for each frame the one whose body it shows: the first of its drawing.
     """
     fps = float(motion.fps)
     head = _late(motion.head.astype(np.float64), fps)
@@ -42,8 +44,7 @@ def follow(motion: Motion, breathing: float, seed: int, begin_s: float) -> Motio
     if breathing > 0:
         times = begin_s + np.arange(motion.n_frames) / fps
         body[:, 1] -= breathing * _BREATH * _breath(times, seed)
-    body = body[_first_of_drawing(motion)]
-    return replace(motion, native={**motion.native, BODY: body.astype(np.float32)})
+    return replace(motion, native={**motion.native, BODY: body[shown].astype(np.float32)})
 
 
 def _late(rows: Rows, fps: float) -> Rows:
@@ -67,10 +68,3 @@ def _breath(times: Rows, seed: int) -> Rows:
     t = (times * rate + phase) % 1
     way = np.where(t < _INHALING, t / _INHALING, (1 - t) / (1 - _INHALING))
     return 0.5 - 0.5 * np.cos(np.pi * way)
-
-
-def _first_of_drawing(motion: Motion) -> npt.NDArray[np.int64]:
-    """(N,) for each frame the first of its run of equal frames."""
-    rows = np.concatenate([motion.expression, motion.head, motion.gaze], axis=1)
-    begins = np.append(True, (rows[1:] != rows[:-1]).any(1))
-    return np.maximum.accumulate(np.where(begins, np.arange(len(rows)), 0))

@@ -61,6 +61,12 @@ def starts_of(holds: Holds, n_frames: int) -> Frames:
     return np.array([frame for frame in holds if frame < n_frames])
 
 
+def first_frames(holds: Holds, n_frames: int) -> Frames:
+    """(N,) for each frame the first one of its pose."""
+    starts = starts_of(holds, n_frames)
+    return starts[np.searchsorted(starts, np.arange(n_frames), side="right") - 1]
+
+
 def _mouth_frames(spoken: SpokenMotion, starts: Frames, group: Frames) -> Frames:
     """For each group the frame whose mouth it shows."""
     motion = spoken.motion

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from inference_server.datatypes import ARKIT_INDEX, Motion, ShotSpec
 from inference_server.keys import frame_keys
+from inference_server.motion.body import REACH_S
 from inference_server.motion.channels import LIPS_MEET
 from inference_server.motion.cues import BlinkCue
 from inference_server.motion.lids import lids
@@ -138,6 +139,8 @@ def test_blinks_said_back_as_cues_change_nothing(holds: Any, cues: Any, amounts:
 def test_edits_change_no_frame_but_their_own(edits: Any, holds: Any) -> None:
     plain, found = played(holds=holds), played(holds=holds, channels=edits)
     touched = {int(frame) for values in edits.values() for frame in values}
+    for turned in map(int, edits.get("head_yaw", ())):  # shoulders follow the head
+        touched |= set(range(turned, _end_of_drawing(holds, turned + round(REACH_S * FPS))))
     assert set(changed(plain, found)) <= touched
     for name, values in edits.items():
         for frame, value in values.items():
@@ -145,6 +148,13 @@ def test_edits_change_no_frame_but_their_own(edits: Any, holds: Any) -> None:
     assert {name: row.tolist() for name, row in found.generated.items()} == {
         name: row.tolist() for name, row in plain.generated.items()
     }
+
+
+def _end_of_drawing(holds: Any, frame: int) -> int:
+    """The frame behind the drawing that is seen at a frame."""
+    if isinstance(holds, int):
+        return frame - frame % holds + holds
+    return min([start for start in holds if start > frame], default=N_FRAMES)
 
 
 def test_an_edit_that_opens_a_closure_is_reported_and_may_be_overruled() -> None:
