@@ -48,7 +48,7 @@ _UNSEEN = 0.3  # responses below this share of a full line's have no neighbourho
 _CODED_PX = 8.0  # px of a 512 px crop: distances and widths up to this fit a byte
 _MARGIN_PX = 3.0  # px of the drawing around a line that know of it
 _OUTLINE_SIGMA, _OUTLINE_LEAST = 1.5, 40.0  # over the radius: smoothing; shortest outline
-_OUTLINE_ROOM, _OUTLINE_INK = 9.0, 0.5  # over the radius: no outline so near to ink, 0..1
+_OUTLINE_ROOM, _OUTLINE_INK = 7.0, 0.5  # over the radius: no outline so near to ink, 0..1
 _OUTLINE_GAP, _OUTLINE_RUN = 16.0, 40.0  # over the radius: closed gaps, shortest piece
 _THINNEST = 0.2  # width at the faintest end of a stroke over that of a full line
 

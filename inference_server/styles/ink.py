@@ -30,6 +30,7 @@ _HAIR_LIGHT, _HAIR_MOST = 0.6, 0.66  # lighter hair stays lines; the highest thr
 _HAIR_SHARE, _HAIR_GAIN = 80, 1.9  # percentile of hair that is filled, or this times its median
 _SKIN_LINE, _FEATURE_LINE, _CONTOUR_LINE, _HAIR_LINE = 0.7, 1.1, 1.35, 0.9  # gains of lines
 _FILLED = (0.5, 1.0)  # how much of the background is drawn when its darks start to fill
+_ECHO = 8.0  # beside black at the figure's edge no lines are drawn as far as this
 _OUTLINE = 1.0  # radius of the line around a figure
 
 
@@ -115,10 +116,11 @@ class Ink:
         contours.draw(light, traced, _CARVE, full, detail, pen)
         mass = np.minimum(mass, 1 - light.softened(_EDGE))
         lines = Lines.none(shape)
-        response = found.response * (1 + gain)
+        response = found.response * (1 + gain) * _clear_of_echoes(excess, figure, detail)
         traced = strokes.trace(response, found.tx, found.ty, _LINE.fade * full)
         contours.draw(lines, traced, _LINE, full, detail, pen * weight)
-        inked = np.maximum(lines.cover, mass)
+        side = 2 * round(_ECHO / 3 * scale) + 1
+        inked = cv2.morphologyEx(mass, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
         contours.draw_outline(lines, resized(figure, shape), inked, _OUTLINE * pen * weight)
         dirt = masses.specks(np.maximum(_sharp(mass), lines.cover), scale)
         mass[dirt] = 0
@@ -130,6 +132,21 @@ class Ink:
         pen = scale if scale > 1 else scale**0.75
         colours = np.stack([colour(params, "paper_colour"), colour(params, "ink_colour")])
         return contours.printed(plate, pen, _EDGE, 1.0, colours)
+
+
+def _clear_of_echoes(excess: Field, figure: Field, detail: float) -> Field:
+    """(h, w) 0 along the figure's edge, where its outline is drawn, wider beside black; else 1."""
+    if figure.min() > 0.9 or figure.max() < -0.9:
+        return np.ones_like(excess)
+    small, disc = (
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(r * detail) + 1,) * 2)
+        for r in (_ECHO / 3, _ECHO)
+    )
+    black = cv2.morphologyEx((excess < 0).astype(np.float32), cv2.MORPH_OPEN, small)
+    beside = blur(cv2.dilate(black, disc), detail)
+    wide = 1 - smoothstep(np.abs(blur(figure, _ECHO / 2 * detail)), 0.7, 0.95)
+    narrow = 1 - smoothstep(np.abs(blur(figure, _ECHO / 4 * detail)), 0.6, 0.95)
+    return 1 - np.maximum(wide * beside, narrow)
 
 
 def _sharp(mass: Field) -> Field:
