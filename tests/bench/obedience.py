@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from inference_server.renderers.mesh_warp import MeshWarp
 PORTRAITS = Path(__file__).parents[3] / "shared" / "media" / "portraits"
 CORRECTIONS = Path(__file__).parent / "corrections"
 SIZE = 384
+TILTS_DEG = (-6.0, -3.0, 0.0, 3.0, 6.0)
 LEAST_OPENING = 0.10  # face widths at jawOpen 1
 MOST_SHUT = 0.45  # of the open eye's aspect at eyeBlink 1
 _SIDES = ("Left", "Right")
@@ -103,7 +104,27 @@ ORDERS = tuple(
 
 
 def look_at(tracker: FaceMesh, frame: np.ndarray) -> Seen | None:
-    """The face of an (H, W, 4) frame; None: the detector lost it."""
+    """The face of an (H, W, 4) frame; None: the detector lost it.
+
+    A drawing looks different to the detector when it is tilted a little: it is the median of
+    several looks.
+    """
+    middle = (frame.shape[1] / 2, frame.shape[0] / 2)
+    looks = []
+    for tilt in TILTS_DEG:
+        turn = cv2.getRotationMatrix2D(middle, -tilt, 1.0)
+        turned = cv2.warpAffine(
+            frame, turn, frame.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+        )
+        seen = _look(tracker, turned)
+        if seen is not None:
+            looks.append(replace(seen, roll=seen.roll - tilt))
+    if not looks:
+        return None
+    return Seen(*np.median([astuple(look) for look in looks], axis=0))
+
+
+def _look(tracker: FaceMesh, frame: np.ndarray) -> Seen | None:
     height, width = frame.shape[:2]
     faces = tracker.process(np.ascontiguousarray(frame[..., :3])).multi_face_landmarks
     if not faces:

@@ -253,19 +253,21 @@ def draw(
     if shut > first:
         t = min(1.0, (shut - first) / (full - first))
         lashes = t * t * (3 - 2 * t) * eye.lash_strength
-        thickness = 0.09 * eye.width * min(max(shut, LEAST_SHUT) * pose.zoom, 1.2)
+        thickness = 0.06 * eye.width * min(max(shut, LEAST_SHUT) * pose.zoom, 1.2)
         _draw_lashes(view, eye, outline[: len(outline) // 2 + 1], thickness, lashes)
 
 
 def _draw_lashes(
     view: npt.NDArray[np.uint8], eye: Eye, lid: Array, thickness: float, strength: float
 ) -> None:
-    """A line of lashes, `thickness` px, along the closing upper lid."""
-    height, width = view.shape[:2]
-    line = np.zeros((2 * height, 2 * width), np.uint8)
-    doubled = np.round(lid * 2 * 16).astype(np.int32)
-    cv2.polylines(line, [doubled], False, 255, max(1, round(thickness)), cv2.LINE_AA, 4)
-    ink = cv2.resize(line, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    """A line of lashes, `thickness` px in its middle, along the closing upper lid (k, 2)."""
+    for _ in range(2):
+        lid = np.concatenate([lid[:1], (lid[:-2] + 2 * lid[1:-1] + lid[2:]) / 4, lid[-1:]])
+    along = lid[-1] - lid[0]
+    across = np.array([-along[1], along[0]]) / max(float(np.linalg.norm(along)), 1e-6)
+    swell = 0.35 + 0.65 * np.sin(np.linspace(0, np.pi, len(lid)))
+    half = 0.5 * np.maximum(thickness * swell, 0.8)[:, None] * across
+    ink = coverage(np.concatenate([lid + half, (lid - half)[::-1]]), view.shape)
     ink = cv2.GaussianBlur(ink, (0, 0), max(0.5, 0.010 * eye.width))
     amount = (ink * (0.85 * strength))[..., None]
     mixed = view[..., :3] * (1 - amount) + eye.lash.astype(np.float32) * amount
