@@ -1,20 +1,36 @@
 """Animate Portrait: makes a still portrait speak on Blender's video sequencer."""
 
-from . import auto, dirty_bar, drawing, ghost, modal, ops, overlay, prefs, props, ui, watch
+from . import (
+    auto,
+    directions,
+    dirty_bar,
+    drawing,
+    ghost,
+    modal,
+    ops,
+    overlay,
+    prefs,
+    props,
+    take_list,
+    ui,
+    watch,
+)
 
-_MODULES = (
+_MODULES = (  # order matters: properties first
     props,
     prefs,
     modal,
     ops,
     drawing,
     ui,
+    directions,
+    take_list,
     dirty_bar,
     auto,
     ghost,
     overlay,
     watch,
-)  # properties first
+)
 
 
 def register() -> None:

@@ -192,7 +192,7 @@ def _no_edits(scene: Any | None) -> str:
     status = shots.status(shots.active_shot(scene))
     if status is not None and status.take is None:
         return f"{status.problem}. Press Animate Again"
-    if status is not None and status.dirty == 0:
+    if status is not None and status.dirty == 0 and not status.directions:
         return "No visible frame differs from its picture"
     return ""
 

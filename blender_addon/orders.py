@@ -18,7 +18,19 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from . import carry, edited, holds, props, protocol, shots, sounds, strips, subject, takes
+from . import (
+    carry,
+    directions,
+    edited,
+    holds,
+    props,
+    protocol,
+    shots,
+    sounds,
+    strips,
+    subject,
+    takes,
+)
 from .strips import CannotUse
 from .timing import SoundRange, Span
 
@@ -71,7 +83,7 @@ def animate(scene: Any, taken: Set[str] = frozenset()) -> Order:
     if portrait is None or not portrait.is_file():
         raise CannotUse(f'The portrait "{portrait}" does not exist. Choose another picture.')
     if shot is not None:
-        return _once_more(shot, sound, portrait, look_of(getattr(shot, props.SETTINGS)))
+        return _once_more(shot, sound, portrait, _directed(shot))
     heard = _heard(sound)
     shot_id = _new_id(portrait, sound, heard.start_s, taken)
     folder = shot_folder(shot_id)
@@ -105,6 +117,16 @@ def follow_sound(shot: Any) -> Order:
     return _once_more(shot, sounds.of_shot(shot), kept.image.path(), kept.look)
 
 
+def _directed(shot: Any) -> dict[str, Any]:
+    """The look that the panel and the timeline ask for now."""
+    kept = shots.record(shot)
+    look = look_of(getattr(shot, props.SETTINGS))
+    if kept is None:
+        return look
+    accepted = directions.overruled(kept)
+    return {**look, **directions.of(shot, kept.n_frames), "overruled": accepted}
+
+
 def _once_more(shot: Any, sound: Any | None, portrait: Path, look: dict[str, Any]) -> Order:
     """The order for a shot that is there, over the sound as it is now."""
     kept = shots.record(shot)
@@ -129,7 +151,7 @@ def _once_more(shot: Any, sound: Any | None, portrait: Path, look: dict[str, Any
         duration_s=plan.duration_s,
         sound=sound.name,
         mesh=kept.mesh if shot_id == kept.shot_id else "",
-        look=look,
+        look=directions.moved(look, plan.move),
     )
     if plan.same_take(kept):
         order = _again(shot, replace(kept, sound=sound.name), portrait, look)
@@ -158,6 +180,10 @@ def render_edits(shot: Any, scene_frame: int | None = None) -> Order:
     status = shots.measure(shot)
     if status.take is None:
         raise CannotUse(f"{status.problem}. Press Animate Again.")
+    if scene_frame is None and status.directions:
+        now = directions.of(shot, kept.n_frames)
+        order = _again(shot, kept, kept.image.path(), {**kept.look, **now})
+        return replace(order, kind="edits")
     if status.dirty == 0:
         raise CannotUse("No visible frame differs from its picture.")
     order = _again(shot, kept, kept.image.path(), kept.look, "edits")
@@ -212,7 +238,8 @@ def look_of(settings: Any) -> dict[str, Any]:
         "renderer": settings.renderer,
         "style": settings.style,
         "seed": settings.seed,
-        "holds": int(settings.holds),
+        "holds": int(settings.holds) if settings.holds.isdigit() else 1,
+        "lead": settings.lead,
         "params": {param.name: _param_value(settings, param) for param in protocol.PARAMS},
     }
 

@@ -42,6 +42,11 @@ def channel_property(name: str) -> str:
     return PREFIX + name
 
 
+def amount(name: str) -> str:
+    """The animatable amount of that param, as a channel of the strip."""
+    return f"{name}_over_time"
+
+
 def file_properties() -> tuple[str, ...]:
     """The settings that are files."""
     return ("image", "landmarks", *(param.name for param in protocol.PARAMS if param.is_path))
@@ -135,9 +140,20 @@ class ANIMPORTRAIT_PG_settings(bpy.types.PropertyGroup):
             ("1", "On Ones", "A new drawing for every frame", 1),
             ("2", "On Twos", "Each drawing stays for two frames", 2),
             ("3", "On Threes", "Each drawing stays for three frames", 3),
+            ("MARKERS", "From Markers", 'A drawing starts at each marker named "hold"', 4),
         ],
         default="1",
         description="How many frames a drawing stays",
+    )
+    lead: IntProperty(
+        name="Lead",
+        min=0,
+        max=protocol.MAX_LEAD,
+        description="Frames that the picture runs ahead of the sound",
+    )
+    use_cues: BoolProperty(
+        name="Cues from Markers",
+        description="Blinks and gaze are those of the timeline markers in the shot",
     )
 
 
@@ -175,6 +191,7 @@ class ANIMPORTRAIT_PG_view(bpy.types.PropertyGroup):
         description="Of the onion skin",
         update=_redraw,
     )
+    take_index: IntProperty(options={"HIDDEN"})  # of the chosen row in the list of takes
     auto_render: BoolProperty(
         name="Render While Editing",
         description="Draw the current frame by itself after a key was changed or dragged, and "
@@ -208,6 +225,17 @@ def _param_property(param: protocol.Param) -> Any:
     return _PROPERTY_OF[type(param.default)](**options)
 
 
+def _amount_property(param: protocol.Param) -> Any:
+    return FloatProperty(
+        name=f"{param.label} Over Time",
+        default=1.0,
+        min=0.0,
+        max=2.0,
+        description=f"Times {param.label} of More Settings, keyed: {param.description}",
+        options={"ANIMATABLE"},
+    )
+
+
 def _channel_property(channel: protocol.Channel) -> Any:
     unit = " (degrees)" if channel.unit == "deg" else ""
     return FloatProperty(
@@ -232,6 +260,9 @@ def register() -> None:
         setattr(owner, SETTINGS, PointerProperty(type=ANIMPORTRAIT_PG_settings))
     for channel in protocol.CHANNELS:
         setattr(strip_type, channel_property(channel.name), _channel_property(channel))
+    for param in protocol.PARAMS:
+        if param.name in protocol.AMOUNTS:
+            setattr(strip_type, channel_property(amount(param.name)), _amount_property(param))
     setattr(strip_type, RECORD, StringProperty(name="Shot", options={"HIDDEN"}))
 
 
@@ -239,6 +270,8 @@ def unregister() -> None:
     """Removes the properties; values and F-Curves stay in the .blend."""
     strip_type = strips.strip_type()
     delattr(strip_type, RECORD)
+    for name in protocol.AMOUNTS:
+        delattr(strip_type, channel_property(amount(name)))
     for channel in protocol.CHANNELS:
         delattr(strip_type, channel_property(channel.name))
     for owner in (strip_type, bpy.types.Scene):

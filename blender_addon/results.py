@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from . import edited, fcurves, keys, landmarks, props, protocol, shots, strips, takes
+from . import directions, edited, fcurves, keys, landmarks, props, protocol, shots, strips, takes
 from .carry import Move
 from .orders import Order
 from .strips import CannotUse
@@ -113,12 +113,21 @@ def _reposition(strip: Any, order: Order, shown: Span) -> None:
     """Blender moves a strip's keys with it. That is wanted, unless they are carried later."""
     paths = [shots.channel_path(strip, name) for name in protocol.CHANNEL_NAMES]
     before = {path: keys.read(fcurves.find(strip.id_data, path)) for path in paths}
+    amounts = [shots.channel_path(strip, props.amount(name)) for name in protocol.AMOUNTS]
+    kept_amounts = {path: keys.read(fcurves.find(strip.id_data, path)) for path in amounts}
+    first = strips.origin(strip)
+    old = Span(first, first + len(strip.elements))
     strips.place(strip, order.span, shown)
+    directions.move_markers(strip, order.move or Move(old, order.span))
     if order.move is None:
         return
     for path, kept in before.items():
         if len(kept):
             keys.write(fcurves.find(strip.id_data, path), kept)
+    for path, kept in kept_amounts.items():
+        if len(kept):
+            moved = kept.moved(order.move.targets(kept.frames), float(order.move.ratio))
+            keys.write(fcurves.find(strip.id_data, path), moved)
 
 
 def _write_channel(order: Order, strip: Any, channel: protocol.Channel, take: takes.Take) -> None:

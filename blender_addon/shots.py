@@ -10,8 +10,8 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,10 @@ class Record:
     mesh: str  # name of the landmarks' mesh
     look: dict[str, Any]  # face_index, landmarks, size, renderer, ...; files as Blender keeps them
 
+    def with_look(self, **changes: Any) -> Record:
+        """The same shot with another look."""
+        return replace(self, look={**self.look, **changes})
+
     def to_json(self) -> str:
         """As it is kept on the strip."""
         return json.dumps({"version": RECORD_VERSION, **asdict(self)}, sort_keys=True)
@@ -68,6 +72,7 @@ class Status:
     visible: int
     problem: str = ""
     dirty_frames: frozenset[int] = frozenset()  # of the shot
+    directions: tuple[str, ...] = ()  # holds, cues, ... that differ: the server knows the frames
 
 
 def link(path: Path, folder: Path | None = None) -> FileLink:
@@ -300,7 +305,10 @@ def _compared(strip: Any, take: takes.Take, sampled: takes.Values) -> Status:
         return Status(take, 0, int(visible.sum()))
     dirty = takes.dirty(take, sampled, visible, holds)
     frames = frozenset(np.flatnonzero(dirty).tolist())
-    return Status(take, len(frames), int(visible.sum()), dirty_frames=frames)
+    if kept is None:
+        return Status(take, len(frames), int(visible.sum()), "", frames)
+    asked = [name for changed in compare_directions for name in changed(strip, kept)]
+    return Status(take, len(frames), int(visible.sum()), "", frames, tuple(asked))
 
 
 def _keep(strip: Any, value: Status) -> Status:
@@ -344,6 +352,7 @@ def _collect() -> None:
                 _keep(strip, Status(None, 0, 0, found))
 
 
+compare_directions: list[Callable[[Any, Record], list[str]]] = []  # directions.py puts it here
 _takes: dict[Path, takes.Take] = {}
 _statuses: dict[tuple[str, str], tuple[tuple[str, str], Status]] = {}
 _loading: set[Path] = set()

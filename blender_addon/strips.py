@@ -177,6 +177,12 @@ def set_elements(strip: Strip, names: list[str]) -> Iterator[None]:
         yield
 
 
+def remove(strip: Strip) -> None:
+    """Takes a strip, and its F-Curves, off the timeline."""
+    meta = strip.parent_meta()
+    top_level(meta if meta is not None else strip.id_data.sequence_editor).remove(strip)
+
+
 def place(strip: Strip, span: Span, shown: Span) -> None:
     """Puts an image strip at `span` with its handles at `shown`, if need be on a free channel."""
     trims = ("frame_offset_start", "frame_offset_end")

@@ -47,6 +47,7 @@ class Report:
     closure_hits: int
     closure_total: int
     breaches: tuple[tuple[int, str], ...]  # shot frame, kind
+    overruled: tuple[tuple[int, str], ...] = ()  # those that the artist accepts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +65,8 @@ class Take:
     report: Report
     rendered: int  # frames drawn for this take; the others were linked
     warnings: tuple[str, ...]
+    cues: tuple[dict[str, Any], ...] = ()  # blinks that are in the frames: frame, eye
+    layers: tuple[str, ...] = ()  # folders with the frames of each layer, bottom to top
 
 
 def frame_name(frame: int) -> str:
@@ -274,8 +277,17 @@ def _take(folder: Path, document: dict[str, Any]) -> Take:
             silence_motion=float(report["silence_motion"]),
             closure_hits=int(report["closures"]["hits"]),
             closure_total=int(report["closures"]["total"]),
-            breaches=tuple((int(at["frame"]), str(at["kind"])) for at in report["breaches"]),
+            breaches=_breaches(report["breaches"]),
+            overruled=_breaches(report.get("overruled", ())),
         ),
         rendered=len(document["rendered"]),
         warnings=tuple(str(text) for text in document["warnings"]),
+        cues=tuple(
+            {"frame": int(cue["frame"]), "eye": str(cue["eye"])} for cue in document.get("cues", ())
+        ),
+        layers=tuple(str(name) for name in document.get("layers", ())),
     )
+
+
+def _breaches(listed: Any) -> tuple[tuple[int, str], ...]:
+    return tuple((int(at["frame"]), str(at["kind"])) for at in listed)

@@ -5,6 +5,7 @@ from typing import Any
 import bpy
 
 from . import (
+    directions,
     drawing,
     ops,
     orders,
@@ -115,6 +116,9 @@ class ANIMPORTRAIT_PT_edit(SidebarPanel, bpy.types.Panel):
             text = f"{status.dirty} of {status.visible} frames to draw"
             icon = "CHECKMARK" if status.dirty == 0 else "GREASEPENCIL"
         paragraph.draw(layout, context, text, icon)
+        if status is not None and status.directions:
+            text = f"Changed: {', '.join(status.directions)}"
+            paragraph.draw(layout, context, text, "GREASEPENCIL")
         changed = sounds.difference(shot)
         if changed:
             paragraph.draw(layout, context, changed, "ERROR")
@@ -164,12 +168,9 @@ class ANIMPORTRAIT_PT_report(SidebarPanel, bpy.types.Panel):
         layout.label(text=f"Lips move in {report.silence_motion:.0%} of the silence")
         closures = f"{report.closure_hits} of {report.closure_total} lip closures shut"
         layout.label(text=closures)
-        for frame, kind in report.breaches[:12]:
-            words = f"Frame {first + frame}: {kind.replace('_', ' ').capitalize()}"
-            jump = layout.operator(ops.ANIMPORTRAIT_OT_go_to_frame.bl_idname, text=words)
-            jump.frame = first + frame
-        if len(report.breaches) > 12:
-            layout.label(text=f"and {len(report.breaches) - 12} more")
+        kept = shots.record(shot)
+        if kept is not None:
+            directions.draw_breaches(layout, take, kept, first)
         for text in take.warnings:
             paragraph.draw(layout, context, text, "ERROR")
 

@@ -64,6 +64,30 @@ def generated(n_frames: int, seed: int) -> dict[str, list[float]]:
     return values
 
 
+def blinks(spec: dict) -> list[dict]:
+    placed = [cue for cue in spec.get("cues") or [] if cue["kind"] == "blink"]
+    if placed or spec.get("cues") == []:
+        return placed
+    return [
+        {"frame": 10, "kind": "blink", "eye": "both"},
+        {"frame": 40, "kind": "blink", "eye": "l"},
+    ]
+
+
+def directed(made: dict[str, list[float]], spec: dict) -> dict[str, list[float]]:
+    """Amounts scale the mouth, blinks shut the eyes."""
+    points = (spec.get("amounts") or {}).get("lip_amount")
+    n_frames = len(made["lip_open"])
+    if points:
+        factors = np.interp(range(n_frames), *np.array(points).T)
+        made["lip_open"] = [round(v * f, 6) for v, f in zip(made["lip_open"], factors, strict=True)]
+    for cue in blinks(spec):
+        for eye in "lr":
+            if cue["eye"] in ("both", eye) and cue["frame"] < n_frames:
+                made[f"eye_open_{eye}"][cue["frame"]] = 0.0
+    return made
+
+
 class Server:
     def __init__(self) -> None:
         self.out = os.fdopen(os.dup(1), "wb")
@@ -132,7 +156,7 @@ class Server:
     def render(self, request: int, spec: dict) -> dict | None:
         n_frames, out = spec["n_frames"], Path(spec["out_dir"])
         out.mkdir(parents=True, exist_ok=True)
-        made = generated(n_frames, spec["seed"])
+        made = directed(generated(n_frames, spec["seed"]), spec)
         drawn = {name: list(row) for name, row in made.items()}
         edits = spec["channels"] or {}
         for name, frames in edits.items():
@@ -173,7 +197,12 @@ class Server:
         }
 
     def key(self, spec: dict, drawn: dict, frame: int) -> str:
-        facts = [spec["style"], spec["size"], *(row[frame] for row in drawn.values())]
+        facts = [
+            spec["style"],
+            spec["size"],
+            spec.get("lead", 0),
+            *(row[frame] for row in drawn.values()),
+        ]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def draw(self, path: Path, grey: int) -> None:
@@ -199,6 +228,8 @@ class Server:
         points[:, :, 0] = np.arange(68)
         points[:, :, 1] = np.arange(n_frames)[:, None] % SIDE
         np.savez(out / "landmarks.npz", ibug=points, mesh=np.zeros((n_frames, 478, 2), np.float32))
+        breaches = [{"frame": frame, "kind": "open_closure"} for frame in (2, 30)]
+        accepted = spec.get("overruled") or []
         document = {
             "version": 1,
             "n_frames": n_frames,
@@ -209,8 +240,11 @@ class Server:
             "report": {
                 "silence_motion": 0.01,
                 "closures": {"hits": 3, "total": 4},
-                "breaches": [{"frame": 2, "kind": "open_closure"}],
+                "breaches": [b for b in breaches if b["frame"] not in accepted],
+                "overruled": [b for b in breaches if b["frame"] in accepted],
             },
+            "cues": blinks(spec),
+            "layers": [],
             "spec": spec,
             "frame_keys": keys,
             "channels": drawn,
