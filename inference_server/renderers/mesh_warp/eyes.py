@@ -54,6 +54,7 @@ class Eye:
     anchor: Array  # (3,) canonical place of the iris
     lash: Array  # (3,) colour
     lash_strength: float  # 0..1
+    soft: float  # px of blur that the picture has
     lid: Lid
 
 
@@ -123,6 +124,7 @@ def _prepare(
         anchor=fit.canonical[iris[0]],
         lash=lash,
         lash_strength=strength,
+        soft=palette.soft,
         lid=lids.prepare(
             image,
             points[list(upper)],
@@ -228,11 +230,11 @@ def draw(
     activity = min(1.0, (looking / 30 + abs(blink)) / 0.05)
     if activity < 0.02:
         return
-    x0, y0, x1, y1 = box_around(rim - corner, 4, canvas.shape)
+    x0, y0, x1, y1 = box_around(rim - corner, 4 + 2 * eye.soft, canvas.shape)
     if x1 - x0 < 3 or y1 - y0 < 3:
         return
     outline = rim - corner - [x0, y0]
-    mask = cv2.GaussianBlur(coverage(outline, (y1 - y0, x1 - x0)), (3, 3), 0)
+    mask = cv2.GaussianBlur(coverage(outline, (y1 - y0, x1 - x0)), (0, 0), max(0.8, eye.soft))
     repaint = min(1.0, looking / FULL_GAZE_DEG)
     shut = float(np.clip(blink, 0, 1))
     # the upper lid throws a shadow on the ball
@@ -268,7 +270,7 @@ def _draw_lashes(
     swell = 0.35 + 0.65 * np.sin(np.linspace(0, np.pi, len(lid)))
     half = 0.5 * np.maximum(thickness * swell, 0.8)[:, None] * across
     ink = coverage(np.concatenate([lid + half, (lid - half)[::-1]]), view.shape)
-    ink = cv2.GaussianBlur(ink, (0, 0), max(0.5, 0.010 * eye.width))
+    ink = cv2.GaussianBlur(ink, (0, 0), max(0.5, 0.010 * eye.width, eye.soft))
     amount = (ink * (0.85 * strength))[..., None]
     mixed = view[..., :3] * (1 - amount) + eye.lash.astype(np.float32) * amount
     view[..., :3] = (mixed + 0.5).astype(np.uint8)

@@ -26,6 +26,7 @@ Image = npt.NDArray[np.float32]
 SHUT_PX, OPEN_PX = 0.9, 2.1  # of a 512 px crop: gap at which the inside starts to show, and shows
 SOURCE_OPEN = 0.10  # gap over mouth width from which the picture's own teeth are used
 HIDING = 0.075  # face widths that round lips hide of the teeth behind them
+SEEN_SOFT = 0.5  # px of Palette.soft from which what is painted is blurred likewise
 TONGUE_FOLLOWS = 0.8  # of the jaw's fall: its back stays near the palate
 _NOISE_SIDE = 256
 _WARMTH = np.array([0.16, 0.03, -0.03])  # lips and gums tint the light that they keep away
@@ -173,7 +174,8 @@ def draw(
     scale = fit.scale * pose.zoom
     colours = mouth.palette
     if strength > 0:
-        x0, y0, x1, y1 = box_around(rim - corner, 0.04 * scale + 3, canvas.shape)
+        margin = 0.04 * scale + 3 + 2 * colours.soft
+        x0, y0, x1, y1 = box_around(rim - corner, margin, canvas.shape)
         if x1 - x0 < 3 or y1 - y0 < 3:
             return
         origin = np.array([corner[0] + x0, corner[1] + y0], np.float64)
@@ -183,29 +185,20 @@ def draw(
         soft = max(1.0, min(0.022 * scale, 0.28 * widest))
         light = _occlusion(mask, soft, 1.0 if colours.flat else widest / scale)
         edge = cv2.GaussianBlur(mask, (3, 3), 0) * np.float32(min(1.0, strength))
+        if colours.soft > SEEN_SOFT:
+            inside = cv2.GaussianBlur(inside, (0, 0), colours.soft)
+            edge = cv2.GaussianBlur(edge, (0, 0), colours.soft)
         noise = np.tile(mouth.noise, (view.shape[0] // 256 + 1, view.shape[1] // 256 + 1))
         tinted = not colours.flat and float(np.ptp(colours.skin)) > 12
         _blend(view, inside, light, edge, noise, _WARMTH if tinted else 0 * _WARMTH)
         if colours.lines:
-            _outline(
-                view, rim[half:] - origin, min(1.0, strength), seam.HALF_WIDTH * scale, colours
-            )
+            thickness = 1.2 * seam.HALF_WIDTH * scale
+            seam.outline(view, rim[half:] - origin, min(1.0, strength), thickness, colours.seam)
     tongue = jaw.tongue * mouth.wishes.tongue
     if tongue > 0.02:
         _stick_out(canvas, corner, mouth, rim, tongue, scale)
     elif mouth.seam:
         seam.draw(canvas, corner, rim, colours.seam, scale, mouth.unit, colours.flat)
-
-
-def _outline(
-    view: npt.NDArray[np.uint8], line: Array, strength: float, half_width: float, colours: Palette
-) -> None:
-    """A line of ink (k, 2) px along the lower lip, so that paper ends there, in place."""
-    ink = np.zeros(view.shape[:2], np.uint8)
-    points = np.round(line * 16).astype(np.int32)
-    cv2.polylines(ink, [points], False, 255, max(1, round(1.2 * half_width)), cv2.LINE_AA, 4)
-    amount = (ink.astype(np.float32) * np.float32(strength / 255))[..., None]
-    view[..., :3] = (view[..., :3] * (1 - amount) + colours.seam * amount + 0.5).astype(np.uint8)
 
 
 def _inside(

@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from inference_server.datatypes import Kind
 from inference_server.portrait.topology import (
+    EYE_LEFT_RIM,
+    EYE_RIGHT_RIM,
+    FACE_OVAL,
     LIP_OUTER_LOWER,
     LIP_OUTER_UPPER,
     MOUTH_RIM,
@@ -21,6 +24,9 @@ Colour = npt.NDArray[np.float64]  # (3,) RGB, 0..255
 
 LUMA = np.array([0.299, 0.587, 0.114])
 TOOTH_LIGHT = 1.08  # of the lightest skin, before the lips' shade
+EYE_WHITE = 1.1  # of the whites of the eyes: on dark skin teeth are as light as those
+SHARP = 1.6  # px of blur that portraits of good quality have
+_BLUR_AGAIN = 2.0  # px
 _REDNESS = np.array([1.0, -0.5, -0.5])
 _LIP_LINE = rim(LIP_OUTER_UPPER, LIP_OUTER_LOWER)
 _CHEEKS_AND_CHIN = (
@@ -41,6 +47,7 @@ class Palette:
     cavity: Colour
     seam: Colour  # of the line between shut lips
     grain: float  # standard deviation of the finest detail around the mouth, 0..255
+    soft: float  # px of blur by which the picture is softer than a sharp one
     flat: bool  # a drawing: areas of one tone, no modelling
     kind: Kind
     lines: bool  # a drawing of lines alone: what it shows is paper or ink
@@ -64,7 +71,8 @@ class Palette:
         lines = flat and not coloured and _is_paper_and_ink(skin)
         brightest = 250.0 if flat else 236.0
         tooth = 1 + 0.40 * chroma + tint
-        tooth *= max(8.0, min(light * TOOTH_LIGHT, brightest / float(tooth.max())))
+        bright = max(light * TOOTH_LIGHT, EYE_WHITE * _eye_white(image, mesh))
+        tooth *= max(8.0, min(bright, brightest / float(tooth.max())))
         if coloured:
             tongue = np.clip(lip_colour * 0.5 + skin_colour * [0.29, 0.21, 0.21], 0, 255)
             cavity = np.minimum(lip_colour, skin_colour) * [0.44, 0.27, 0.27]
@@ -94,6 +102,7 @@ class Palette:
             cavity=np.clip(cavity, 3, 80),
             seam=np.clip(seam, 0, 255),
             grain=_grain(image, mesh),
+            soft=_softness(image, mesh),
             flat=flat,
             kind=kind,
             lines=lines,
@@ -121,6 +130,36 @@ def _pixels(
     if len(found) == 0:
         found = image.reshape(-1, 3)
     return found.astype(np.float64)
+
+
+def _softness(image: npt.NDArray[np.uint8], mesh: npt.NDArray[np.floating]) -> float:
+    """Standard deviation of the blur on the face's firmest edges, beyond that of a sharp picture.
+
+    An edge under a Gaussian of s has a slope of 1 / s, and of 1 / sqrt(s^2 + t^2) when blurred
+    once more by t: the two slopes tell s.
+    """
+    face = mesh[list(FACE_OVAL), :2]
+    x0, y0 = np.maximum(face.min(0).astype(int), 0)
+    x1, y1 = face.max(0).astype(int) + 1
+    luma = (image[y0:y1, x0:x1] @ LUMA).astype(np.float32)
+    if luma.size == 0:
+        return 0.0
+
+    def slope(grey: npt.NDArray[np.float32]) -> float:
+        x, y = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+        return float(np.percentile(np.hypot(x, y), 99))
+
+    again = slope(cv2.GaussianBlur(luma, (0, 0), _BLUR_AGAIN))
+    fall = (slope(luma) / max(again, 1e-3)) ** 2
+    blur = _BLUR_AGAIN / np.sqrt(max(fall - 1, 0.02))
+    return float(np.sqrt(max(blur**2 - SHARP**2, 0)))
+
+
+def _eye_white(image: npt.NDArray[np.uint8], mesh: npt.NDArray[np.floating]) -> float:
+    """Luma of the whites of the eyes, 0..255."""
+    rings = (EYE_RIGHT_RIM, EYE_LEFT_RIM)
+    eyes = np.concatenate([_pixels(image, mesh, ring, ()) for ring in rings])
+    return float(np.percentile(eyes @ LUMA, 88))
 
 
 def _grain(image: npt.NDArray[np.uint8], mesh: npt.NDArray[np.floating]) -> float:

@@ -1,4 +1,4 @@
-"""The line between shut lips, drawn where the picture shows an open mouth instead."""
+"""Lines of the mouth: between shut lips where the picture shows it open, and of drawn lips."""
 
 from __future__ import annotations
 
@@ -60,6 +60,17 @@ def draw(
     view = canvas[y0:y1, x0:x1, :3]
     share = mask[..., None]
     view[:] = (view * (1 - share) + colour.astype(np.float32) * share + 0.5).astype(np.uint8)
+
+
+def outline(
+    view: npt.NDArray[np.uint8], line: Array, strength: float, thickness: float, colour: Array
+) -> None:
+    """A line of ink (k, 2) px, `thickness` px, along the lower lip: paper ends there; in place."""
+    ink = np.zeros(view.shape[:2], np.uint8)
+    points = np.round(line * 16).astype(np.int32)
+    cv2.polylines(ink, [points], False, 255, max(1, round(thickness)), cv2.LINE_AA, 4)
+    amount = (ink.astype(np.float32) * np.float32(strength / 255))[..., None]
+    view[..., :3] = (view[..., :3] * (1 - amount) + colour * amount + 0.5).astype(np.uint8)
 
 
 @compiled
