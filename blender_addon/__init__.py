@@ -2,6 +2,7 @@
 
 from . import (
     auto,
+    cast,
     directions,
     dirty_bar,
     drawing,
@@ -11,6 +12,7 @@ from . import (
     overlay,
     prefs,
     props,
+    queue_list,
     take_list,
     ui,
     watch,
@@ -23,8 +25,10 @@ _MODULES = (  # order matters: properties first
     ops,
     drawing,
     ui,
+    queue_list,
     directions,
     take_list,
+    cast,
     dirty_bar,
     auto,
     ghost,

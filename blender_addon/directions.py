@@ -220,6 +220,7 @@ class ANIMPORTRAIT_PT_directions(SidebarPanel, bpy.types.Panel):
     """Holds, lead, amounts and cues of the active shot."""
 
     bl_label = "Timing and Amounts"
+    bl_order = 4
     bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod

@@ -84,7 +84,20 @@ def animate(scene: Any, taken: Set[str] = frozenset()) -> Order:
         raise CannotUse(f'The portrait "{portrait}" does not exist. Choose another picture.')
     if shot is not None:
         return _once_more(shot, sound, portrait, _directed(shot))
-    heard = _heard(sound)
+    return new_shot(sound, portrait, look_of(getattr(scene, props.SETTINGS)), taken)
+
+
+def new_shot(
+    sound: Any, portrait: Path, look: dict[str, Any], taken: Set[str] = frozenset()
+) -> Order:
+    """The order for a shot that is not there yet.
+
+    Raises:
+        CannotUse: a file is missing, the sound is retimed, ...
+    """
+    if not portrait.is_file():
+        raise CannotUse(f'The portrait "{portrait}" does not exist. Choose another picture.')
+    scene, heard = sound.id_data, _heard(sound)
     shot_id = _new_id(portrait, sound, heard.start_s, taken)
     folder = shot_folder(shot_id)
     fps = strips.scene_fps(scene)
@@ -98,11 +111,28 @@ def animate(scene: Any, taken: Set[str] = frozenset()) -> Order:
         duration_s=float(heard.duration_s),
         sound=sound.name,
         mesh="",
-        look=look_of(getattr(scene, props.SETTINGS)),
+        look=look,
     )
     finished = takes.finished_takes(folder)
     base = finished[-1] if finished else None
     return _order("animate", scene, "", heard.frames, record, {}, base)
+
+
+def remade(order: Order) -> Order:
+    """An order that did not end well, for the timeline as it is now.
+
+    Raises:
+        CannotUse: as `animate`; or its strip is gone.
+    """
+    if not order.strip:
+        return renewed(order)
+    shot = strips.named(bpy.data.scenes.get(order.scene), order.strip)
+    if not shots.is_shot(shot):
+        raise CannotUse(f'The strip "{order.strip}" is gone.')
+    if order.kind == "animate":
+        record = order.record
+        return _once_more(shot, sounds.of_shot(shot), record.image.path(), record.look)
+    return render_edits(shot)
 
 
 def follow_sound(shot: Any) -> Order:

@@ -111,6 +111,7 @@ class ANIMPORTRAIT_PT_preview(SidebarPanel, bpy.types.Panel):
     """What is drawn over the preview."""
 
     bl_label = "Preview"
+    bl_order = 5
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Any) -> None:

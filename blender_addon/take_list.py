@@ -286,6 +286,7 @@ class ANIMPORTRAIT_PT_takes(SidebarPanel, bpy.types.Panel):
     """The takes of the active shot."""
 
     bl_label = "Takes"
+    bl_order = 7
     bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod

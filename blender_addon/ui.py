@@ -13,26 +13,14 @@ from . import (
     prefs,
     props,
     protocol,
+    queue_list,
     shots,
     sounds,
     strips,
     subject,
-    timing,
 )
-from .job import Job, State
-from .jobs import JOBS
 from .sidebar import SidebarPanel
 
-_STAGES = {
-    "start": "Starting the server",
-    "portrait": "Looking at the portrait",
-    "speech": "Listening",
-    "motion": "Moving the face",
-    "prepare": "Preparing",
-    "render": "Drawing",
-    "finish": "Finishing",
-    "timeline": "Putting it onto the timeline",
-}
 _LOOK = ("renderer", "style", "size", "seed", "holds")
 
 
@@ -40,6 +28,7 @@ class ANIMPORTRAIT_PT_shot(SidebarPanel, bpy.types.Panel):
     """What is animated, how, and the button."""
 
     bl_label = "Shot"
+    bl_order = 0
 
     def draw(self, context: Any) -> None:
         """Set-up first, if there is no server."""
@@ -62,7 +51,7 @@ class ANIMPORTRAIT_PT_shot(SidebarPanel, bpy.types.Panel):
         row.scale_y = 1.4
         text = "Animate Again" if shot is not None else "Animate Portrait"
         row.operator(drawing.ANIMPORTRAIT_OT_animate.bl_idname, text=text, icon="PLAY")
-        _draw_jobs(layout, context)
+        queue_list.draw_running(layout)
 
 
 class ANIMPORTRAIT_PT_settings(SidebarPanel, bpy.types.Panel):
@@ -96,6 +85,7 @@ class ANIMPORTRAIT_PT_edit(SidebarPanel, bpy.types.Panel):
     """The channels of the active shot."""
 
     bl_label = "Edit"
+    bl_order = 2
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -146,6 +136,7 @@ class ANIMPORTRAIT_PT_report(SidebarPanel, bpy.types.Panel):
     """How well the mouth keeps the rules."""
 
     bl_label = "Report"
+    bl_order = 3
     bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
@@ -193,40 +184,6 @@ def _draw_sources(
     muted = ", muted" if strips.is_muted(sound) else ""
     text = f"{sound.name} ({span.length} frames{muted})"
     layout.label(text=text, icon="SOUND")
-
-
-def _draw_jobs(layout: Any, context: Any) -> None:
-    for job in reversed(JOBS.list):
-        if job.state == State.QUEUED:
-            row = layout.row(align=True)
-            row.label(text=f"Waiting: {job.title}", icon="TIME")
-            _cancel_button(row, job)
-        elif not job.ended:
-            layout.label(text=job.title, icon="RENDER_ANIMATION")
-            row = layout.row(align=True)
-            row.progress(factor=job.fraction, text=_progress_text(job), type="BAR")
-            _cancel_button(row, job)
-        elif job.message:
-            icon = "CHECKMARK" if job.state == State.DONE else "ERROR"
-            column = layout.column(align=True)
-            paragraph.draw(column, context, job.title, icon)
-            for text in (job.message, job.hint, *job.notes):
-                paragraph.draw(column, context, text)
-
-
-def _progress_text(job: Job) -> str:
-    if job.state == State.CANCELLING:
-        return "Cancelling"
-    words = [_STAGES.get(job.stage, job.stage.capitalize())]
-    if job.total > 1:
-        words.append(f"{job.done} / {job.total}")
-    if job.eta_s is not None:
-        words.append(f"{timing.clock(job.eta_s)} left")
-    return "  ".join(words)
-
-
-def _cancel_button(row: Any, job: Job) -> None:
-    row.operator(drawing.ANIMPORTRAIT_OT_cancel.bl_idname, text="", icon="X").job = job.id
 
 
 _CLASSES = (

@@ -37,6 +37,10 @@ class Layout:
         assert name in owner.bl_rna.properties, name
         self.seen["props"].append(name)
 
+    def template_list(self, cls: str, _id: str, owner: Any, name: str, at: Any, index: str) -> None:
+        assert name in owner.bl_rna.properties and index in at.bl_rna.properties
+        self.seen["props"].append(name)
+
     def operator(self, name: str, text: str = "", icon: str = "NONE") -> SimpleNamespace:
         assert icon in _icons()
         self.seen["ops"].append((name, text))
@@ -132,21 +136,21 @@ def test_progress_and_queue(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> No
     behave(monkeypatch, frame_s=0.01)
     first, second = start(stage), start(stage, style="ink")
     tick_until(lambda: first.stage == "render" and first.done >= 20)
-    seen = draw(stage, "ANIMPORTRAIT_PT_shot")
+    seen = draw(stage, "ANIMPORTRAIT_PT_queue")
     assert any(text.startswith("Drawing  ") and text.endswith("1 s left") for text in seen["text"])
     assert any(text.startswith("Waiting: ") for text in seen["text"])
     assert len([op for op in seen["ops"] if op[0] == "animportrait.cancel"]) == 2
     addon("jobs").JOBS.cancel(first)
-    assert "Cancelling" in draw(stage, "ANIMPORTRAIT_PT_shot")["text"]
+    assert "Cancelling" in draw(stage, "ANIMPORTRAIT_PT_queue")["text"]
     tick_until(lambda: second.ended)
-    assert any("72 frames" in text for text in draw(stage, "ANIMPORTRAIT_PT_shot")["text"])
+    assert any("72 frames" in text for text in draw(stage, "ANIMPORTRAIT_PT_queue")["text"])
 
 
 def test_a_failure_is_shown_with_its_hint(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     behave(monkeypatch, refuse="No face found.")
     job = start(stage)
     tick_until(lambda: job.ended)
-    seen = draw(stage, "ANIMPORTRAIT_PT_shot")["text"]
+    seen = draw(stage, "ANIMPORTRAIT_PT_queue")["text"]
     assert any("No face found." in text for text in seen)
     assert "Try another picture." in seen
 
@@ -164,7 +168,7 @@ def test_a_long_message_is_wrapped_to_the_panel(
         region=SimpleNamespace(width=240), preferences=context.preferences, scene=context.scene
     )
     layout = Layout()
-    addon("ui")._draw_jobs(layout, narrow)
+    addon("queue_list").draw_jobs(layout, narrow)
     seen = layout.seen["text"]
     assert len(seen) == 4
     assert max(map(len, seen)) < 45
