@@ -1,6 +1,9 @@
-"""CPU milliseconds per frame of mesh_warp, stage by stage, on one core.
+"""CPU milliseconds per frame of mesh_warp, stage by stage, on one core; and of torch beside it.
 
 python tests/bench/render.py [--sizes 512 1024] [--repeat 40]
+
+torch draws on the graphics card where there is one (wall time counts there), else on the processor
+with one thread, which says nothing about a card but that its frames are right.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ import cv2
 import numpy as np
 
 from inference_server.datatypes import ARKIT_INDEX, Look, Motion
+from inference_server.device import for_drawing
+from inference_server.motion.body import follow
 from inference_server.portrait.analysis import analyze
 from inference_server.portrait.crop import crop_face
 from inference_server.renderers.mesh_warp import MeshWarp, eyes, mouth, painting
@@ -24,6 +29,8 @@ from inference_server.renderers.mesh_warp.raster import backward_map
 from inference_server.renderers.mesh_warp.shape import shape_of
 
 ASTRONAUT = Path(__file__).parents[1] / "fixtures" / "astronaut.png"
+
+BATCH = 8  # frames
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,8 @@ def busy_motion() -> Motion:
                          ("mouthSmileLeft", 0.3), ("mouthSmileRight", 0.3)):  # fmt: skip
         expression[0, ARKIT_INDEX[name]] = weight
     head = np.array([[6, 4, 2, 0, 0, 0]], np.float32)
-    return Motion(Fraction(24), expression, head, np.array([[8, 3]], np.float32))
+    motion = Motion(Fraction(24), expression, head, np.array([[8, 3]], np.float32))
+    return follow(motion, breathing=1.0, seed=0, begin_s=0.5, shown=np.array([0]))
 
 
 def stages(prepared: Prepared, motion: Motion, repeat: int) -> dict[str, Cost]:
@@ -88,9 +96,34 @@ def stages(prepared: Prepared, motion: Motion, repeat: int) -> dict[str, Cost]:
         "lips and eyes, fine": fine,
         "eyes": draw_eyes,
         "mouth": draw_mouth,
-        "whole frame": lambda: list(MeshWarp().render(prepared, motion, [0])),
+        "shade": lambda: painting.shade(prepared, shape, canvas, seen),
+        "whole frame": lambda: list(MeshWarp("cpu").render(prepared, motion, [0])),
     }
     return {name: cost(run, repeat) for name, run in work.items()}
+
+
+def torch_line(prepared: Prepared, motion: Motion, repeat: int) -> str:
+    """What torch takes for a frame, and how near its frames are to those of the processor."""
+    import torch
+
+    from inference_server.renderers.mesh_warp import torch_raster
+
+    torch.set_num_threads(1)
+    device = for_drawing()
+    shape = shape_of(prepared, motion, 0)
+
+    def batch() -> list[painting.Figure]:
+        return torch_raster.figures(prepared, [shape] * BATCH, device)
+
+    spent = []
+    for _ in range(1 + max(3, repeat // BATCH)):
+        start = time.perf_counter()
+        made = batch()
+        spent.append(1e3 * (time.perf_counter() - start) / BATCH)
+    off = made[0].canvas.astype(float) - painting.figure(prepared, shape).canvas
+    db = 10 * np.log10(255**2 / max(float((off**2).mean()), 1e-9))
+    median = float(np.median(spent[1:]))
+    return f"torch on {device}, figure in batches of {BATCH}: {median:.2f} wall, PSNR {db:.1f} dB"
 
 
 def main() -> None:
@@ -105,13 +138,15 @@ def main() -> None:
         for style, alpha in (("photo", False), ("photo", True), ("ink", False)):
             look = Look(size=size, style=style, framing="crop", alpha=alpha, seed=0)
             start = time.perf_counter()
-            prepared = MeshWarp().prepare(portrait, crop, look)
+            prepared = MeshWarp("cpu").prepare(portrait, crop, look)
             seconds = time.perf_counter() - start
             named = f"{style}{', RGBA' if alpha else ''}"
             print(f"{size} px, {named}: prepared in {seconds:.2f} s; CPU ms: median (best)")
             for name, spent in stages(prepared, busy_motion(), arguments.repeat).items():
                 if style == "photo" or name == "whole frame":
                     print(f"    {name:22s}{spent.median:8.2f}  ({spent.best:.2f})")
+            if not alpha:
+                print("   ", torch_line(prepared, busy_motion(), arguments.repeat))
 
 
 if __name__ == "__main__":

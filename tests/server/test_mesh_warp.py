@@ -327,6 +327,14 @@ def test_half_a_blink_covers_half_the_eye(prepared: Prepared) -> None:
         assert 0.4 < (half[upper, 1] - still[upper, 1]) / opening < 0.6
 
 
+def test_what_shows_nothing_is_skipped_and_nothing_else(prepared: Prepared) -> None:
+    plates = prepared.photo
+    assert 0.05 < plates.clear.mean() < 0.9
+    slow = replace(plates, clear=np.zeros_like(plates.clear))
+    pose = {"head": (15, -8, 10, 0.1, 0.05, 0.3), "jawOpen": 0.6}
+    assert (draw(prepared, **pose) == draw(replace(prepared, photo=slow), **pose)).all()
+
+
 def test_background_never_moves(portrait: Portrait, crop: FaceCrop, prepared: Prepared) -> None:
     clear = RENDERER.prepare(portrait, crop, replace(LOOK, alpha=True))
     moving = motion({}, {"head": (18, 8, -6), "jawOpen": 1.0}, {"head": (-18, -8, 6, 0.1, 0, 0.2)})

@@ -28,7 +28,7 @@ _BRIDGE = (slice(_EYES - 16, _EYES + 14), 0, 8)  # rows, centre from the nose, h
 _RIMS = ((slice(_EYES + 16, _EYES + 44), -30, 16), (slice(_EYES + 16, _EYES + 44), 30, 16))
 _STROKE = 3  # px: half the thickness of what counts as a stroke
 WORN = 7.5  # bridge times fainter rim; 74 faces: 9 with glasses 8.6 up, others but 2 up to 6.6
-_DARK = 45.0  # brightness of a lens that hides the eye
+_DARK = 0.3  # of the skin's brightness: a lens that hides the eye
 
 
 def lenses(image: npt.NDArray[np.uint8], fit: Fit, wish: str) -> Lenses:
@@ -119,4 +119,5 @@ def _hidden(view: npt.NDArray[np.float32]) -> bool:
     eyes = slice(int(0.3 * view.shape[0]), int(0.5 * view.shape[0]))
     width = view.shape[1]
     sides = [view[eyes, int(c * width) - 14 : int(c * width) + 14] for c in (0.27, 0.73)]
-    return all(float(np.percentile(side, 85)) < _DARK for side in sides)
+    skin = float(np.median(view[_RIMS[0][0].start + 12 :]))
+    return all(float(np.percentile(side, 85)) < _DARK * skin for side in sides)

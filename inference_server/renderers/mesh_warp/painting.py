@@ -156,8 +156,8 @@ def fine_maps(prepared: Prepared, shape: Shape) -> Iterator[Map]:
 def compose_part(seen: Map, plates: Plates, out: Image, corner: tuple[int, int]) -> None:
     """Fill `out`, whose first pixel is `corner` (x, y) of the square, in place."""
     compose(
-        seen.x, seen.y, seen.step, *seen.corner, *corner, plates.texture, plates.still,
-        plates.background, out.view(np.uint32)[..., 0],
+        seen.x, seen.y, seen.step, *seen.corner, *corner, plates.texture, plates.clear,
+        plates.still, plates.background, out.view(np.uint32)[..., 0],
     )  # fmt: skip
 
 

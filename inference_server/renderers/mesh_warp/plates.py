@@ -16,7 +16,7 @@ from inference_server.portrait.topology import LIP_OUTER_LOWER, LIP_OUTER_UPPER,
 from .background import push_pull, separate
 from .palette import LUMA
 from .polygons import box_around, coverage
-from .raster import lanes
+from .raster import clear_cells, lanes
 
 Image = npt.NDArray[np.uint8]
 
@@ -52,6 +52,7 @@ class Plates:
     """One medium's pictures of the square; arguments of raster.compose."""
 
     texture: npt.NDArray[np.int64]  # (h + 2 pad, w + 2 pad) lanes of the figure, premultiplied
+    clear: npt.NDArray[np.bool_]  # where the texture shows nothing; see raster.clear_cells
     still: npt.NDArray[np.int64]  # (h, w) lanes of the square at rest, straight alpha
     background: npt.NDArray[np.int64]  # (h, w) lanes without the figure
 
@@ -307,7 +308,8 @@ def figure_plates(
         # colours of transparent pixels: what is behind, in the moving frame as well
         rest = np.dstack([np.where(alpha[..., None] > 0, inner, background), alpha])
         behind = np.dstack([background, 0 * solid])
-    return Plates(lanes(texture.astype(np.uint8)), lanes(rest), lanes(behind))
+    whole = texture.astype(np.uint8)
+    return Plates(lanes(whole), clear_cells(whole), lanes(rest), lanes(behind))
 
 
 def _cut_out(matte: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +107,19 @@ def lanes(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     return np.ascontiguousarray(rgba, np.int16).view(np.int64)[..., 0]
 
 
+def clear_cells(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Which cells of 8 x 8 pixels of an (h, w, 4) picture show nothing, nor their neighbours.
+
+    `compose` need not look there.
+    """
+    seen = rgba[..., 3] > 0
+    rows, columns = -(-seen.shape[0] // 8), -(-seen.shape[1] // 8)
+    padded = np.zeros((8 * rows, 8 * columns), np.bool_)
+    padded[: seen.shape[0], : seen.shape[1]] = seen
+    cells = padded.reshape(rows, 8, columns, 8).any((1, 3)).astype(np.uint8)
+    return cv2.dilate(cells, np.ones((3, 3), np.uint8)) == 0
+
+
 def unpacked(packed: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     """(h, w, 4) pixels of lanes (h, w)."""
     return np.stack([(packed >> (16 * c)) & 255 for c in range(4)], 2).astype(np.uint8)
@@ -180,7 +194,9 @@ def _smoothed(texture, map_x, map_y, j0, k0, dy, dx, step):  # type: ignore[no-u
 
 
 @compiled
-def compose(map_x, map_y, step, map_left, map_top, left, top, texture, still, background, out):  # type: ignore[no-untyped-def]
+def compose(
+    map_x, map_y, step, map_left, map_top, left, top, texture, clear, still, background, out
+):  # type: ignore[no-untyped-def]  # noqa: E501
     """Draw the figure through a map over a still background, into `out`.
 
     Where neighbouring samples of the map lie on different surfaces, colours are averaged instead
@@ -192,6 +208,7 @@ def compose(map_x, map_y, step, map_left, map_top, left, top, texture, still, ba
         map_left: x of the map's first column in the picture. map_top: y of its first row.
         left: x of `out`'s first column in the picture. top: y of its first row.
         texture: (th, tw) lanes, premultiplied RGBA.
+        clear: see `clear_cells`.
         still: (h, w) lanes: the picture at rest, in texture px from (pad, pad), where
             pad = (tw - w) / 2; shown as it is where the map is the identity.
         background: (h, w) lanes; alpha 255 everywhere, or 0 everywhere: then the figure is drawn
@@ -205,6 +222,7 @@ def compose(map_x, map_y, step, map_left, map_top, left, top, texture, still, ba
     row_x = np.empty(map_x.shape[1], np.float32)
     row_y = np.empty(map_x.shape[1], np.float32)
     row_torn = np.zeros(map_x.shape[1], np.bool_)
+    last_p, last_q = clear.shape[1] - 1, clear.shape[0] - 1
     shift = step - 1  # division by a step of 1 or 2 is a shift
     opaque = (background[0, 0] >> 48) & 255 == 255
     first = (left - map_left) >> shift
@@ -224,6 +242,13 @@ def compose(map_x, map_y, step, map_left, map_top, left, top, texture, still, ba
             u, v = half * (row_x[k0] + row_x[k1]), half * (row_y[k0] + row_y[k1])
             if abs(u - (x + pad_x)) < near and abs(v - (y + pad_y)) < near:
                 value = still[y, x]
+            elif (
+                u >= 0
+                and v >= 0
+                and clear[min(int(v) >> 3, last_q), min(int(u) >> 3, last_p)]
+                and (not (row_torn[k0] or row_torn[k1]))
+            ):
+                value = background[y, x]
             else:
                 if row_torn[k0] or row_torn[k1]:
                     value = _smoothed(texture, map_x, map_y, j0, k0, dy, dx, step)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from inference_server.datatypes import ARKIT_INDEX, Motion
+from inference_server.datatypes import ARKIT_INDEX, ARKIT_NAMES, Motion
 from inference_server.motion.body import BODY
 from inference_server.motion.boil import drawing_of
 
@@ -21,6 +21,7 @@ from .rig import Rig
 
 Array = npt.NDArray[np.float64]
 
+_OF_EYES = np.array([name.startswith("eye") for name in ARKIT_NAMES])
 _LOOK_X_DEG, _LOOK_Y_DEG = 30.0, 25.0  # what an eyeLook weight of 1 means
 
 
@@ -40,11 +41,13 @@ class Shape:
 def shape_of(prepared: Prepared, motion: Motion, frame: int) -> Shape:
     """The geometry of one frame of a motion."""
     weights = motion.expression[frame]
+    hidden = prepared.worn == "dark"
+    if hidden:
+        weights = np.where(_OF_EYES, 0, weights)
 
     def weight(name: str) -> float:
         return float(weights[ARKIT_INDEX[name]])
 
-    hidden = prepared.worn == "dark"
     gaze = (np.zeros(2), np.zeros(2)) if hidden else _gaze(motion.gaze[frame], weight)
     lids = np.array([lid_motion(float(one[1])) for one in gaze])
     pose = pose_of(motion.head[frame], prepared.fit, prepared.limits)
@@ -56,7 +59,7 @@ def shape_of(prepared: Prepared, motion: Motion, frame: int) -> Shape:
     return Shape(
         pose=pose,
         gaze=gaze,
-        blinks=(0.0, 0.0) if hidden else blinks,
+        blinks=blinks,
         jaw=Jaw(
             opening=weight("jawOpen") * prepared.rig.jaw_gain,
             sideways=weight("jawLeft") - weight("jawRight"),
