@@ -77,7 +77,7 @@ def apply(mesh: npt.NDArray[np.floating], placed: Mapping[str, Array]) -> npt.ND
 
 def _still(placed: Mapping[str, Array]) -> tuple[int, ...]:
     """Skin points that no contour moves."""
-    still = _STILL
+    still: Row = _STILL
     for name, rows in RINGS.items():
         lips = name.startswith("lip")
         if not lips or not any(PLACES[other] == "mouth" for other in placed):

@@ -57,12 +57,12 @@ def crop_face(
     to_picture = square_affine(centre, side, size)
     rgba = square_rgba(portrait.rgba, centre, side, size, cv2.BORDER_REFLECT_101)
     image = opaque(rgba)
-    mesh = _settled(image, _in_crop(face.mesh, to_picture), face)
-    matte = matting.matte(rgba, mesh)
+    exact = _settled(image, _in_crop(face.mesh, to_picture), face)
+    matte = matting.matte(rgba, exact)
+    mesh = exact.astype(np.float32)
     found = matte is not None
     if matte is None:
         matte = np.ones((size, size), np.float32)
-    mesh = mesh.astype(np.float32)
     return FaceCrop(
         rgba=rgba,
         mesh=mesh,

@@ -116,7 +116,7 @@ def to_json(face: Face, mesh: npt.NDArray[np.floating], width: int, height: int)
 
 def _from_points(landmarks: npt.NDArray[np.float32]) -> Face:
     """A face from (12, 68 or 478, 2) points; depth comes from the canonical face."""
-    fixed = ("mouth", "eye_right", "eye_left")
+    fixed: tuple[str, ...] = ("mouth", "eye_right", "eye_left")
     if len(landmarks) == N_MESH:
         mesh = lift(landmarks[list(IBUG_68)], IBUG_68)
         mesh[:, :2] = landmarks
@@ -177,7 +177,9 @@ def _outside(
 def _check_inside(one: PlacedFace, width: int, height: int) -> None:
     """Contours lie in the picture; the edge may cut off the half of a face."""
     hint = "Points are counted in pixels of the upright picture, from its top left."
-    fields = {name: (np.atleast_2d(each)[:, :2], 1.0) for name, each in one.contours.items()}
+    fields: dict[str, tuple[npt.NDArray[np.floating], float]] = {
+        name: (np.atleast_2d(each)[:, :2], 1.0) for name, each in one.contours.items()
+    }
     if one.landmarks is not None:
         fields["landmarks"] = one.landmarks, float(np.ptp(one.landmarks, axis=0).max()) / 2
     for name, (points, slack) in fields.items():
