@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import __version__, protocol, weights_command
+from . import __version__, align_command, interchange_command, protocol, weights_command
 from .errors import AnimatePortraitError, SpecInvalid
 
 if TYPE_CHECKING:
@@ -96,12 +96,15 @@ def _parser() -> argparse.ArgumentParser:
     learn.add_argument("clip", metavar="CLIP")
     learn.add_argument("-o", "--out", required=True, metavar="STYLE.safetensors")
     learn.set_defaults(run=_learn_style)
+    align = commands.add_parser("align", help="when each word of a transcript is said")
+    align_command.add(align)
     doctor = commands.add_parser("doctor", help="look whether everything is installed")
     doctor.set_defaults(run=_doctor)
+    interchange_command.add(commands)
     models = commands.add_parser("models", help="weight files")
     weights_command.add(models.add_subparsers(dest="action", required=True, metavar="ACTION"))
-    talkative = (commands.choices["render"], commands.choices["motion"], analyze, learn, doctor)
-    for command in talkative:
+    moving = (commands.choices["render"], commands.choices["motion"])
+    for command in (*moving, analyze, learn, align, doctor):
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
     serve = commands.add_parser("serve", help="the server that the add-on talks to")
     serve.add_argument("--idle-timeout", type=float, default=900.0, metavar="SECONDS")

@@ -144,6 +144,23 @@ class GazeCue:
     target: Literal["camera", "wander"] | tuple[float, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of the transcript, in seconds of the range.
+
+    It is shown at start_s..end_s and taken from from_start_s..from_end_s of the sound, where
+    `said` is spoken; a word that differs from that is spoken from its pronunciation.
+    """
+
+    word: str
+    start_s: float
+    end_s: float
+    from_start_s: float
+    from_end_s: float
+    said: str
+    language: str = "en"  # one of speech.pronunciation.LANGUAGES
+
+
 Cue = BlinkCue | GazeCue
 Holds = int | tuple[int, ...]  # on ones, twos, threes; or frames that start a drawing, 0 first
 Amounts = Mapping[str, tuple[tuple[int, float], ...]]  # name -> (frame, factor), in order
@@ -170,6 +187,7 @@ class ShotSpec:
     lead: int = 0  # frames that the picture is ahead of the sound
     amounts: Amounts = field(default_factory=dict)  # names in protocol.AMOUNTS; linear, 1 if absent
     cues: tuple[Cue, ...] | None = None  # None: blinks and gaze are generated; see motion/cues.py
+    words: tuple[Word, ...] = ()  # of the transcript; see speech/words.py
     overruled: tuple[int, ...] = ()  # frames whose breaches the artist accepts
     channels: Mapping[str, Mapping[int, float]] = field(default_factory=dict)  # the artist's edits
     base_take: Path | None = None  # unchanged frames are linked from here

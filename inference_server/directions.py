@@ -1,15 +1,19 @@
-"""What an artist lays over a shot <-> JSON: edits, holds, amounts, cues."""
+"""What an artist lays over a shot <-> JSON: edits, holds, amounts, cues, words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Literal
 
 from . import fields, protocol
-from .datatypes import Amounts, BlinkCue, Cue, GazeCue, Holds
+from .datatypes import Amounts, BlinkCue, Cue, GazeCue, Holds, Word
 
 _CUE_FIELDS = {"blink": ("frame", "kind", "eye"), "gaze": ("frame", "kind", "target")}
 _CUES = "null or a list of cues"
+_WORD_FIELDS = ("word", "start_s", "end_s", "from_start_s", "from_end_s", "said", "language")
+_LONGEST_S = 1e6  # of a sound: up to eleven days
+_LONGEST_WORD = 100  # characters
 _TARGET = "camera, wander or [x_deg, y_deg]"
 
 
@@ -110,6 +114,51 @@ def parse_cues(document: object) -> tuple[Cue, ...] | None:
 def cues_to_json(cues: tuple[Cue, ...] | None) -> list[dict[str, Any]] | None:
     """What `parse_cues` reads back."""
     return None if cues is None else [_cue_to_json(cue) for cue in cues]
+
+
+def parse_words(document: object) -> tuple[Word, ...]:
+    """The words of a transcript on the timeline; None and an empty list: no transcript.
+
+    Raises:
+        SpecInvalid: a word without text, or one that ends before it begins.
+    """
+    if document is None:
+        return ()
+    listed = fields.a_list("words", document, "null or a list of words")
+    return tuple(_word(f"words[{i}]", word) for i, word in enumerate(listed))
+
+
+def words_to_json(words: tuple[Word, ...]) -> list[dict[str, Any]] | None:
+    """What `parse_words` reads back."""
+    return [asdict(word) for word in words] or None
+
+
+def _word(field: str, document: object) -> Word:
+    given = fields.an_object(field, document, _WORD_FIELDS)
+    text = fields.text(f"{field}.word", given.get("word"))
+    if not text.strip() or len(text) > _LONGEST_WORD:
+        raise fields.wrong(f"{field}.word", text, f"a text of 1 to {_LONGEST_WORD} characters")
+    start_s, end_s = _span(field, given.get("start_s"), given.get("end_s"), "")
+    from_start_s, from_end_s = _span(
+        field, given.get("from_start_s", start_s), given.get("from_end_s", end_s), "from_"
+    )
+    return Word(
+        text,
+        start_s,
+        end_s,
+        from_start_s,
+        from_end_s,
+        said=fields.text(f"{field}.said", given.get("said", text)),
+        language=fields.text(f"{field}.language", given.get("language", "en")),
+    )
+
+
+def _span(field: str, start: object, end: object, kind: str) -> tuple[float, float]:
+    start_s = fields.number(f"{field}.{kind}start_s", start, -_LONGEST_S, _LONGEST_S)
+    end_s = fields.number(f"{field}.{kind}end_s", end, -_LONGEST_S, _LONGEST_S)
+    if end_s <= start_s:
+        raise fields.wrong(f"{field}.{kind}end_s", end_s, f"later than {kind}start_s ({start_s:g})")
+    return start_s, end_s
 
 
 def parse_frames(field: str, document: object) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from .home import home
 
 PACKAGES = (
     "numpy", "scipy", "numba", "cv2", "PIL", "soundfile", "soxr", "imageio_ffmpeg", "safetensors",
-    "tqdm", "torch", "mediapipe", "silero_vad", "pocketsphinx",
+    "tqdm", "torch", "mediapipe", "silero_vad", "pocketsphinx", "epitran",
     "face_alignment",
 )  # fmt: skip
 LEAST_FREE_BYTES = 1 << 30

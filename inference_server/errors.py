@@ -6,6 +6,8 @@ AnimatePortraitError(message, hint)
     NoFaceFound            no detector found a face, or the face asked for is not there
     AudioUnreadable        the sound is missing, damaged, empty or holds no such range
     ClipUnusable           a video that nothing can be learned from
+    TranscriptUnusable     a transcript without words, or with words that do not fit the sound
+    TimingUnreadable       a file of mouth cues or curves is damaged or of an unknown kind
     RendererUnavailable    the renderer or style is unknown, or cannot run here
     WeightsMissing         a model file has not been fetched or imported
     WeightsCorrupt         a model file does not have the sha256 that it should have
@@ -64,6 +66,14 @@ class AudioUnreadable(AnimatePortraitError):
 
 class ClipUnusable(AnimatePortraitError):
     """A video that nothing can be learned from: too short, or sound that does not fit the lips."""
+
+
+class TranscriptUnusable(AnimatePortraitError):
+    """A transcript without words, with words that no one can pronounce, or too long a one."""
+
+
+class TimingUnreadable(AnimatePortraitError):
+    """A file of mouth cues or curves is missing, damaged or of an unknown kind."""
 
 
 class RendererUnavailable(AnimatePortraitError):

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from . import audio_io, image_io, registry
 from .cache import Cache, code_key, digest
 from .checkpoints import bundled_weights, sha256_of
-from .datatypes import AudioRange, Face, FaceCrop, Look, Motion, Portrait, Speech
+from .datatypes import AudioRange, Face, FaceCrop, Look, Motion, Portrait, Speech, Word
 from .errors import AudioUnreadable, Cancelled, ImageUnreadable, WeightsMissing
 from .keys import SOURCE_PARAMS
 from .portrait import analysis, crop
@@ -134,6 +134,7 @@ class Parts:
         params: Mapping[str, Any],
         cancelled: Callable[[], bool],
         lead: int = 0,
+        words: tuple[Word, ...] = (),
     ) -> tuple[SpokenMotion, str]:
         """What a motion source makes of the sound: that of params["mouth"], or the first one.
 
@@ -143,6 +144,7 @@ class Parts:
             n_frames: None takes the length of the sound; see `count_frames`.
             params: those in keys.SOURCE_PARAMS count.
             lead: frames that are wanted beyond `n_frames`.
+            words: of the transcript.
 
         Returns:
             The motion, with the warnings of sound and source; name and version of the source.
@@ -167,7 +169,7 @@ class Parts:
             bundled_weights(),
             recogniser.version(),
             [name, voice.key, audio.start_s, audio.duration_s, str(fps), count, seed],
-            [amounts, _style_key(params)],
+            [amounts, _style_key(params), [dataclasses.astuple(word) for word in words]],
         )
 
         def make() -> tuple[SpokenMotion, str]:
@@ -177,7 +179,7 @@ class Parts:
             source: registry.MotionSource = registry.load(registry.MOTION_SOURCES, name)
             speech = heard[0] if heard else audio_io.read_speech(audio, blocks.around(audio))
             _check(cancelled)
-            made = source.motion(speech, fps, count, seed, amounts)
+            made = source.motion(speech, fps, count, seed, {**amounts, "words": words})
             label = f"{name} {source.version}"
             self._cache.store(key, _spoken_arrays(made, label))
             return made, label

@@ -147,7 +147,7 @@ class Studio:
         with stages.stage("speech"):
             spoken, motion_source = self._parts.spoken(
                 spec.audio, spec.fps, spec.n_frames, spec.seed, spec.params, stages.cancelled,
-                spec.lead,
+                spec.lead, spec.words,
             )  # fmt: skip
             for warning in spoken.warnings:
                 stages.warn(warning)

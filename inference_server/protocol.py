@@ -7,10 +7,12 @@ Requests (client -> server), each answered once by `result` or `error`:
                                                renderers, styles}
     ping     {}                            -> {uptime_s, busy}
     analyze  {image, landmarks?}           -> {width, height, kind, faces: [face]}
+    align    {audio, transcript, language} -> {words: [{word, start_s, end_s}], doubtful: [index],
+                                               language, approximate, warnings}
     render   {spec: shot spec}             -> {take, n_frames, rendered, reused, warnings, seconds}
     free_gpu {}                            -> {freed_bytes}
 `hello` comes first; it is answered before any heavy import. `renderers` and `styles` are lists of
-{name, label, available, reason}. One `render` or `analyze` runs at a time: a second one is
+{name, label, available, reason}. One `render`, `analyze` or `align` runs at a time: a second is
 refused with kind Busy (the queue lives in the add-on, where it can be seen).
 
 Notifications (client -> server), never answered:
@@ -36,6 +38,9 @@ A shot spec is the complete shot; what is not named has a default:
     cues       null, or a list of {frame, kind "blink", eye "both" | "l" | "r"} and of
                {frame, kind "gaze", target "camera" | "wander" | [x_deg, y_deg]}. Blinks replace
                those that are generated; an empty list: no blinks. A gaze lasts to the next one.
+    words      null, or a list of {word, start_s, end_s, from_start_s?, from_end_s?, said?,
+               language?} in seconds of the range: where a word is shown, where in the sound it is
+               taken from, and what is said there; another word than `said` is spoken in its place
     overruled  frames whose breaches the artist accepts
 `take.json` says back: the spec; "cues", the blinks that are in the frames, as cues; "report"
 {silence_motion, closures {hits, total}, breaches [{frame, kind}], overruled [{frame, kind}]};
@@ -53,7 +58,7 @@ from typing import Any
 PROTOCOL_VERSION = 1
 MAX_LINE_BYTES = 16 * 1024 * 1024  # a 60-minute shot with every channel edited is about 8 MB
 
-METHODS = ("hello", "ping", "analyze", "render", "free_gpu")
+METHODS = ("hello", "ping", "analyze", "align", "render", "free_gpu")
 NOTIFICATIONS = ("cancel", "shutdown")
 STAGES = ("portrait", "speech", "motion", "prepare", "render", "finish")
 

@@ -47,7 +47,15 @@ class MotionSource(Protocol):
     def motion(
         self, speech: Speech, fps: Fraction, n_frames: int, seed: int, params: Mapping[str, Any]
     ) -> SpokenMotion:
-        """Motion of `n_frames` frames; frame i shows the sound at i / fps seconds."""
+        """Motion of `n_frames` frames; frame i shows the sound at i / fps seconds.
+
+        Args:
+            speech: the sound.
+            fps: frames per second, exact.
+            n_frames: N; frames beyond the sound are silent.
+            seed: of the random part.
+            params: those in keys.SOURCE_PARAMS, and "words", a tuple of Word.
+        """
         ...
 
 

@@ -171,6 +171,7 @@ class Server:
             "hello": self._hello,
             "ping": self._ping,
             "analyze": self._analyze,
+            "align": self._align,
             "render": self._render,
             "free_gpu": self._free_gpu,
         }
@@ -230,6 +231,22 @@ class Server:
                 Path(str(image)), points, job.report, self._is_cancelled(job)
             )
             return analysis_to_json(portrait)
+
+        self._start(request_id, work)
+
+    def _align(self, request_id: int | str, params: dict[str, Any]) -> None:
+        texts = params.get("transcript"), params.get("language", "en")
+        if not all(isinstance(text, str) for text in texts):
+            text = f"align.transcript or .language is {str(texts)[:60]}."
+            self._refuse(request_id, protocol.INVALID_PARAMS, text, "Both must be texts.")
+            return
+
+        def work(job: Job) -> dict[str, Any]:
+            from .spec import parse_voice
+            from .transcript import align
+
+            audio, _, _ = parse_voice(params.get("audio"), 0, {})
+            return align(audio, str(texts[0]), str(texts[1]), self._is_cancelled(job))
 
         self._start(request_id, work)
 

@@ -17,8 +17,8 @@ _SHORTEST_S, _LONGEST_S = 1e-6, 1e6  # of a sound: up to eleven days
 
 _FIELDS = (
     "shot_id", "image", "face_index", "landmarks", "audio", "fps", "n_frames", "size", "renderer",
-    "style", "params", "seed", "holds", "lead", "amounts", "cues", "overruled", "channels",
-    "base_take", "out_dir",
+    "style", "params", "seed", "holds", "lead", "amounts", "cues", "words", "overruled",
+    "channels", "base_take", "out_dir",
 )  # fmt: skip
 _AUDIO_FIELDS = ("path", "start_s", "duration_s")
 _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9}|/[0-9]{1,9})?")
@@ -54,6 +54,7 @@ def parse_spec(document: object) -> ShotSpec:
         lead=fields.integer("lead", given.get("lead", 0), 0, protocol.MAX_LEAD),
         amounts=directions.parse_amounts(given.get("amounts")),
         cues=directions.parse_cues(given.get("cues")),
+        words=directions.parse_words(given.get("words")),
         overruled=directions.parse_frames("overruled", given.get("overruled")),
         channels=directions.parse_channels(given.get("channels")),
         base_take=fields.optional_path("base_take", given.get("base_take")),
@@ -83,6 +84,7 @@ def spec_to_json(spec: ShotSpec) -> dict[str, Any]:
         "lead": spec.lead,
         "amounts": directions.amounts_to_json(spec.amounts),
         "cues": directions.cues_to_json(spec.cues),
+        "words": directions.words_to_json(spec.words),
         "overruled": list(spec.overruled),
         "channels": directions.channels_to_json(spec.channels),
         "base_take": None if spec.base_take is None else str(spec.base_take),

@@ -16,7 +16,8 @@ LAYERS = (  # each may import the ones above it, and its own
      "fields", "directions", "weights_command"},
     {"models"},
     {"portrait", "speech", "motion", "renderers", "styles"},
-    {"parts", "performance", "pipeline", "learn_style"},
+    {"parts", "performance", "pipeline", "learn_style", "interchange", "transcript"},
+    {"interchange_command", "align_command"},
     {"serve", "cli", "doctor"},
 )  # fmt: skip
 SEPARATE = {("speech", "portrait"), ("portrait", "speech")}

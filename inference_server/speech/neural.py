@@ -15,7 +15,7 @@ import scipy.ndimage
 from inference_server.datatypes import Speech
 from inference_server.registry import SpokenMotion
 
-from . import blocks, contacts, hearing, lip_fit, phones, recogniser
+from . import blocks, contacts, hearing, lip_fit, phones, recogniser, words
 from .face import Amounts, complete
 from .features import RATE, log_mel, normalise
 from .frames import Frames
@@ -34,6 +34,7 @@ _DOUBT_S = 2.0  # of usual speech, counted in
 _LEAST_EVENED, _MOST_EVENED = 0.5, 1.8
 # lips part well before a voice is heard and take their time after it: closing them at once in
 # every pause costs 0.08 of the correlation of opening and half of the closures on GRID's speakers
+_AT_ONCE_S = 0.06  # a voice that is heard by then begins with the sound
 _BEFORE_S, _AFTER_S, _RAMP_S = 0.45, 0.3, 0.25
 _TALKS = 0.5  # of that activity
 _SMOOTH = 1.0  # frames of 20 ms
@@ -66,25 +67,39 @@ class Neural:
         chosen = params.get("voice_style", "")
         style = read_style(Path(chosen), hearing.bundled()) if chosen else NOBODY
         at = Frames(fps, n_frames, speech.before_s)
+        script = words.script(params.get("words", ()), speech.before_s)
         spoken, *answers, known = blocks.joined(
-            _heard(block, style) for block in blocks.blocks(speech)
+            _heard(block, style, script) for block in blocks.blocks(speech)
         )
         heard, audible = hearing.Heard(*answers), blocks.audible(speech, spoken)
+        voice = heard
+        if script.words:
+            size = style.gain * LIFE_SIZE
+            heard, known, audible = words.acted(
+                heard, known, audible, script, hearing.bundled(), size
+            )
         origin_s = speech.start_s - speech.before_s
-        said = express(heard, known, spoken, at, style, amounts, origin_s, seed, audible=audible)
+        said = express(
+            heard, known, spoken, at, style, amounts, origin_s, seed, audible=audible, voice=voice
+        )
         return replace(said, warnings=(*self._warnings, *style.warnings))
 
 
-def _heard(block: blocks.Block, style: VoiceStyle) -> tuple[npt.NDArray[Any], ...]:
+def _heard(
+    block: blocks.Block, style: VoiceStyle, said: words.Script
+) -> tuple[npt.NDArray[Any], ...]:
     """Of one block: where somebody speaks, what the network hears, and the recogniser."""
     spoken = speaking(block.samples)
-    heard, known = listen(block.samples, spoken, style)
+    heard, known = listen(block.samples, spoken, style, said.after(block.begin_s))
     answers = (heard.coefficients, heard.closed, heard.visemes, known)
     return block.own(spoken, STEPS_PER_S), *(block.own(rows, RATE) for rows in answers)
 
 
 def listen(
-    samples: npt.NDArray[np.float32], spoken: npt.NDArray[np.bool_], style: VoiceStyle = NOBODY
+    samples: npt.NDArray[np.float32],
+    spoken: npt.NDArray[np.bool_],
+    style: VoiceStyle = NOBODY,
+    said: words.Script = words.NOTHING,
 ) -> tuple[hearing.Heard, phones.Phones]:
     """What network and recogniser hear, U frames at 50 Hz each.
 
@@ -92,9 +107,10 @@ def listen(
         samples: (T,) 16 kHz.
         spoken: (M,) from voice.speaking.
         style: whose mouth.
+        said: words that are known.
     """
     mel = normalise(log_mel(samples), spoken)
-    known = phones.heard(samples, spoken)
+    known = words.told(phones.heard(samples, spoken), samples, said)
     heard = attend(style.adapt(hearing.bundled()), mel, known, spoken, style)
     return heard, known[: len(heard.closed)]
 
@@ -135,6 +151,7 @@ def express(
     seed: int,
     network: hearing.Network | None = None,
     audible: npt.NDArray[np.bool_] | None = None,
+    voice: hearing.Heard | None = None,
 ) -> SpokenMotion:
     """The motion of a face that says what was heard.
 
@@ -149,6 +166,7 @@ def express(
         seed: of the random part.
         network: that heard it; the bundled one.
         audible: (M,) where the shot lets one hear that; everywhere.
+        voice: in which stresses are heard, where words were moved in `heard`.
     """
     missing = (0, at.missing_steps(len(spoken)))
     active = activity_of(np.pad(spoken if audible is None else audible, missing))
@@ -158,8 +176,9 @@ def express(
     expression, missed = _fitted(at(heard.coefficients, RATE), life, style, network)
     touching = contacts.touch(heard, known) * active_50[:, None]
     contacts.show(expression, at(touching, RATE) * min(1.0, amounts.lips))
-    gaps = contacts.closures(heard, known, active_50)
-    opening = _opening(heard, style, activity_of(spoken), network)
+    begins = start_s + at.begin_s == 0 and bool(spoken[: round(_AT_ONCE_S * STEPS_PER_S)].any())
+    gaps = contacts.closures(heard, known, active_50, begins)
+    opening = _opening(voice or heard, style, activity_of(spoken), network)
     native = {"lips": missed}
     habits = style.habits
     motion = complete(expression, opening, spoken, start_s, at, seed, amounts, habits, native)

@@ -104,10 +104,15 @@ def _chances(passage: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     They sum to one, or to less where the sound is not English.
     """
     model = acoustics.bundled()
-    loudest = max(_QUIETEST, float(np.abs(passage).max()))
-    logs = model.likelihoods(cepstra(passage * (_PEAK / loudest)))
+    logs = likelihoods(passage, model)
     states = state_chances(logs, model)
     return states @ _visemes(model.names) * englishness(logs, states, model)
+
+
+def likelihoods(passage: npt.NDArray[np.float32], model: Acoustics) -> npt.NDArray[np.float32]:
+    """(T, K * 3) log likelihood of each state, whatever the level of the passage."""
+    loudest = max(_QUIETEST, float(np.abs(passage).max()))
+    return model.likelihoods(cepstra(passage * (_PEAK / loudest)))
 
 
 def englishness(

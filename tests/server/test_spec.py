@@ -34,6 +34,17 @@ FULL: dict[str, Any] = {
         {"frame": 20, "kind": "gaze", "target": [10.0, -5.0]},
         {"frame": 30, "kind": "gaze", "target": "camera"},
     ],
+    "words": [
+        {
+            "word": "papa",
+            "start_s": 0.5,
+            "end_s": 1.0,
+            "from_start_s": 0.4,
+            "from_end_s": 0.7,
+            "said": "mama",
+            "language": "en",
+        }
+    ],
     "overruled": [4, 9],
     "channels": {"lip_open": {"0": 0.0, "11": 0.5}},
     "base_take": "/t/1",
