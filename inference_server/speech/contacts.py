@@ -19,6 +19,7 @@ _PBM, _FV, _TH, _L = (VISEMES.index(name) for name in ("PBM", "FV", "TH", "L"))
 _SURE_PHONE = 0.35  # of `sure`: 72 % of such P, B and M are some, and 93 % of all are found
 _POSSIBLE = 0.25  # chance of closed lips that such a phone needs from the network
 _SURE_CLOSED = 0.6  # chance of closed lips that needs no phone
+_ONSET, _SURE_ONSET = 5, 0.12  # frames; chances of phone and closed lips together
 _LONGEST_S = 0.3  # longer ones are rests, which silence makes
 _TEETH_ROLL, _TEETH_LIP_UP, _TEETH_JAW = 0.5, 0.12, 0.10  # weights of a full F
 _BEGINS, _FULL = 0.3, 0.55  # of `sure`, where teeth and tongue begin to show, and are in full view
@@ -26,23 +27,33 @@ _TONGUE_TH, _TONGUE_L = 0.15, 0.06  # tongueOut
 _SOFT_S = 0.02
 
 
-def closures(heard: Heard, phones: Phones, active: Curve) -> list[tuple[float, float]]:
+def closures(
+    heard: Heard, phones: Phones, active: Curve, begins: bool = False
+) -> list[tuple[float, float]]:
     """Spans (begin, end) in seconds in which the lips must meet once.
+
+    A P, B or M that begins a sound is heard only as it opens, which sounds like little: half of
+    them are cut off. There less is asked for, and the lips meet at the very beginning.
 
     Args:
         heard: of the network, U frames.
         phones: (U, 16) of the recogniser.
         active: (U,) 0 where nobody speaks.
+        begins: whether the sound begins with a voice.
     """
     shut = (sure(heard, phones)[:, _PBM] > _SURE_PHONE) & (heard.closed > _POSSIBLE)
     shut |= heard.closed > _SURE_CLOSED
     shut &= active > 0.5
     borders = np.flatnonzero(np.diff(np.concatenate([[0], shut, [0]]))).reshape(-1, 2)
-    return [
+    found = [
         (first / RATE, (last - 1) / RATE)
         for first, last in borders.tolist()
         if last - first <= _LONGEST_S * RATE
     ]
+    onset = sure(heard, phones)[:_ONSET, _PBM] + heard.closed[:_ONSET]
+    if begins and not shut[0] and onset.max() > _SURE_ONSET:
+        found.insert(0, (0.0, 0.0))
+    return found
 
 
 def sure(heard: Heard, phones: Phones) -> Curve:

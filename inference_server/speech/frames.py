@@ -37,15 +37,19 @@ class Frames:
         return curve[below] * (1 - share) + curve[above] * share
 
     def windows(self, spans_s: list[tuple[float, float]]) -> tuple[tuple[int, int], ...]:
-        """Spans of time as [first, last] frames, each at least the nearest; those in the shot."""
+        """Spans of time as [first, last] frames, each at least the nearest; those in the shot.
+
+        The last frame is seen until the next would come: what happens by then is in the shot.
+        """
         found = []
+        seen_s = self.times_s[-1] + 1 / float(self.fps) if len(self.times_s) else 0.0
         for begin_s, end_s in spans_s:
             first, last = np.searchsorted(self.times_s, (begin_s, end_s))
             last = int(np.searchsorted(self.times_s, end_s, side="right")) - 1
             middle_s = (begin_s + end_s) / 2
             if first <= last:
                 found.append((int(first), last))
-            elif self.times_s[0] <= end_s and begin_s <= self.times_s[-1]:
+            elif self.times_s[0] <= end_s and begin_s < seen_s:
                 nearest = round((middle_s - self.begin_s) * float(self.fps))
                 nearest = min(max(0, nearest), len(self.times_s) - 1)
                 found.append((nearest, nearest))
