@@ -139,6 +139,16 @@ def with_look(
     return looked
 
 
+def gaze_of(expression: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(N, 2) degrees: the gaze that eyeLook weights stand for, both eyes together."""
+    sides = [(_LOOK_RIGHT, _LOOK_LEFT, _LOOK_X_DEG), (_LOOK_UP, _LOOK_DOWN, _LOOK_Y_DEG)]
+    turns = [
+        most * (expression[:, one].mean(1) - expression[:, other].mean(1))
+        for one, other, most in sides
+    ]
+    return np.stack(turns, 1).astype(np.float32)
+
+
 def close_lips(weights: npt.NDArray[np.float32], most: float) -> npt.NDArray[np.float32]:
     """One frame's weights, (52,), with lip_open brought down to `most` where it is above."""
     closed = weights.astype(np.float64)

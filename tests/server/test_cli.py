@@ -9,13 +9,16 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from inference_server import __version__, protocol, render
+from inference_server.directions import parse_channels
 from inference_server.errors import FolderNotWritable
 from inference_server.movie import Movie
 from inference_server.spec import parse_spec
@@ -188,6 +191,12 @@ def probe(path: Path) -> dict[str, object]:
         (["motion", __file__, "-o", "."], "is a folder"),
         (["motion", __file__, "-o", f"{__file__}/m.npz"], "Cannot write"),
         (["learn-style", "no.mp4", "-o", f"{__file__}/s"], "Cannot write"),
+        (["import", "no.tsv", "-o", "t"], '"no.tsv" is no file'),
+        (["import", __file__, "-o", __file__], "would be replaced"),
+        (["import", __file__, "-o", "t", "--frames", "0"], "--frames is 0"),
+        (["import", __file__, "-o", "t"], "line 1"),
+        (["export", "no", "-o", "t", "--to", "rhubarb.tsv"], '"no" holds no take'),
+        (["export", "no", "-o", "t", "--to", "flash"], "--to is 'flash'"),
         (["models", "fetch", "nope"], "nope"),
         (["models", "import", "no.pth"], "no.pth"),
     ],
@@ -215,6 +224,23 @@ def test_version_and_help(program: Program) -> None:
     ):  # fmt: skip
         assert option in text
     assert "--idle-timeout" in program("serve", "--help").stdout
+
+
+def test_cues_out_of_a_take_and_into_another(
+    program: Program, studio: Any, shot: Callable[..., Any]
+) -> None:
+    take = studio.render(shot(n_frames=24), lambda event: None, lambda: False)
+    for kind in ("rhubarb.json", "moho.dat", "arkit.csv"):
+        done = program("export", take.path, "--to", kind, "-o", kind, "--json")
+        assert json.loads(one_line(done.stdout))["cues"] >= 3
+        done = program("import", kind, "-o", "edits.json", "--frames", "20")
+        assert done.stdout.strip().endswith(("smile", "smile']", "head_roll']")), done
+        edits = parse_channels(json.loads((program.folder / "edits.json").read_text()))
+        assert len(edits["lip_open"]) == 20
+    opened = edits["lip_open"]
+    assert [opened[frame] for frame in range(20)] == pytest.approx(
+        take.channels["lip_open"][:20], abs=1e-3
+    )
 
 
 def test_analyze(program: Program, portrait_path: Path) -> None:
