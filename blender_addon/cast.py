@@ -77,7 +77,7 @@ class ANIMPORTRAIT_PG_role(bpy.types.PropertyGroup):
 
     use: BoolProperty(name="Render", default=True, description="Animate this strip with the others")
     sound: StringProperty(name="Sound")
-    image: StringProperty(name="Portrait", subtype="FILE_PATH")
+    image: StringProperty(name="Portrait", subtype="FILE_PATH", options=props.RELATIVE)
 
 
 class ANIMPORTRAIT_UL_cast(bpy.types.UIList):
@@ -214,6 +214,7 @@ class ANIMPORTRAIT_PG_cast(bpy.types.PropertyGroup):
     folder: StringProperty(
         name="Portraits",
         subtype="DIR_PATH",
+        options=props.RELATIVE,
         description="A folder of pictures, besides the image strips of the scene",
     )
 

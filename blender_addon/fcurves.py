@@ -141,6 +141,20 @@ def pin(curve: FCurve, frames: npt.NDArray[np.float64], values: npt.NDArray[np.f
     _put_handles_back(points, keys, handles)
 
 
+def hold(curve: FCurve, frame: int, n_frames: int, value: float) -> None:
+    """Keys a value that stays for some frames, instead of all keys there; what follows stays."""
+    points = curve.keyframe_points
+    after = sample(curve, np.array([frame + n_frames], np.float64))[0] if len(points) else value
+    places = _get(points, "co", np.float32)[0::2]
+    for index in np.flatnonzero((places >= frame) & (places < frame + n_frames))[::-1]:
+        points.remove(points[int(index)], fast=True)
+    pin(curve, np.array([frame], np.float64), np.array([value]))
+    if n_frames > 1:
+        next(p for p in points if p.co.x == frame).interpolation = "CONSTANT"
+    if not (_get(points, "co", np.float32)[0::2] == frame + n_frames).any():
+        pin(curve, np.array([frame + n_frames], np.float64), np.array([after]))
+
+
 def reset(curve: FCurve, frames: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> None:
     """Replaces all keys between the first and the last frame by generated ones."""
     points = curve.keyframe_points

@@ -70,6 +70,13 @@ class Keys:
         return all(np.array_equal(self.fields[name], other.fields[name]) for name in names)
 
 
+def merged(first: Keys, second: Keys) -> Keys:
+    """The keys of both, in the order of time."""
+    both = {n: np.concatenate([first.fields[n], second.fields[n]]) for n in first.fields}
+    order = np.argsort(both["co"][:, 0], kind="stable")
+    return Keys({name: field[order] for name, field in both.items()})
+
+
 def read(curve: Any) -> Keys:
     """The keys of an F-Curve; None is a curve without keys."""
     points = curve.keyframe_points if curve is not None else ()

@@ -33,7 +33,7 @@ _BEFORE_HELLO: dict[str, tuple[dict[str, Any], ...]] = {  # what our server will
     ),
 }
 _offered = dict(_BEFORE_HELLO)
-_RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()
+RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()
 _items: dict[str, list[tuple[str, str, str, int]]] = {}  # Blender needs them to stay referenced
 
 
@@ -101,7 +101,7 @@ class ANIMPORTRAIT_PG_settings(bpy.types.PropertyGroup):
     image: StringProperty(
         name="Portrait",
         subtype="FILE_PATH",
-        options=_RELATIVE,
+        options=RELATIVE,
         description="Picture of a face: a photo, a painting or a drawing",
     )
     face_index: IntProperty(
@@ -110,7 +110,7 @@ class ANIMPORTRAIT_PG_settings(bpy.types.PropertyGroup):
     landmarks: StringProperty(
         name="Landmarks",
         subtype="FILE_PATH",
-        options=_RELATIVE,
+        options=RELATIVE,
         description="For a picture in which no face is found: points that you have placed, as a "
         'JSON file like that of "animate-portrait analyze --json". Empty: they are found',
     )
@@ -191,6 +191,14 @@ class ANIMPORTRAIT_PG_view(bpy.types.PropertyGroup):
         description="Of the onion skin",
         update=_redraw,
     )
+    shape_set: EnumProperty(
+        name="Set",
+        items=[(name, name, "") for name in ("Rhubarb", "Preston Blair", "My Shapes")],
+        description="Which shapes the buttons and the menu (Shift Q) offer",
+    )
+    shape_frames: IntProperty(
+        name="Frames", default=4, min=1, max=1000, description="How long an applied shape stays"
+    )
     take_index: IntProperty(options={"HIDDEN"})  # of the chosen row in the list of takes
     auto_render: BoolProperty(
         name="Render While Editing",
@@ -219,7 +227,7 @@ def _param_property(param: protocol.Param) -> Any:
         options |= {"default": rgb_of(str(param.default)), "subtype": "COLOR_GAMMA"}
         return FloatVectorProperty(min=0.0, max=1.0, **options)
     if param.is_path:
-        options |= {"subtype": "FILE_PATH", "options": _RELATIVE}
+        options |= {"subtype": "FILE_PATH", "options": RELATIVE}
     if param.minimum is not None and param.maximum is not None:
         options |= {"min": param.minimum, "max": param.maximum}
     return _PROPERTY_OF[type(param.default)](**options)

@@ -5,6 +5,7 @@ from typing import Any
 import bpy
 
 from . import (
+    clipboard,
     directions,
     drawing,
     ops,
@@ -14,6 +15,7 @@ from . import (
     props,
     protocol,
     queue_list,
+    rigs,
     shots,
     sounds,
     strips,
@@ -130,6 +132,10 @@ class ANIMPORTRAIT_PT_edit(SidebarPanel, bpy.types.Panel):
         row = layout.row(align=True)
         row.operator(ops.ANIMPORTRAIT_OT_clear_edits.bl_idname, icon="LOOP_BACK")
         row.operator(ops.ANIMPORTRAIT_OT_expose_landmarks.bl_idname, icon="EMPTY_AXIS")
+        row = layout.row(align=True)
+        row.operator(clipboard.ANIMPORTRAIT_OT_copy_edits.bl_idname, icon="COPYDOWN")
+        row.operator(clipboard.ANIMPORTRAIT_OT_paste_edits.bl_idname, icon="PASTEDOWN")
+        layout.operator(rigs.ANIMPORTRAIT_OT_animate_mesh.bl_idname, icon="SHAPEKEY_DATA")
 
 
 class ANIMPORTRAIT_PT_report(SidebarPanel, bpy.types.Panel):

@@ -228,6 +228,9 @@ class Server:
         points[:, :, 0] = np.arange(68)
         points[:, :, 1] = np.arange(n_frames)[:, None] % SIDE
         np.savez(out / "landmarks.npz", ibug=points, mesh=np.zeros((n_frames, 478, 2), np.float32))
+        expression = np.zeros((n_frames, 52), np.float32)
+        expression[:, 24] = drawn["lip_open"]  # jawOpen
+        np.savez(out / "motion.npz", expression=expression)
         breaches = [{"frame": frame, "kind": "open_closure"} for frame in (2, 30)]
         accepted = spec.get("overruled") or []
         document = {

@@ -23,7 +23,7 @@ class Layout:
     def row(self, **_: Any) -> Layout:
         return Layout(self.seen)
 
-    column = box = row
+    column = box = grid_flow = row
 
     def label(self, text: str = "", icon: str = "NONE") -> None:
         assert icon in _icons()
