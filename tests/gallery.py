@@ -30,6 +30,7 @@ from tests.bench.styles import look, spoken
 Picture = npt.NDArray[np.uint8]
 STYLES = tuple(entry.name for entry in registry.STYLES)
 SIZE, TILE, GAP = 320, 208, 4  # px: of a frame, of its tile, between tiles
+CLOSE_SIZE, CLOSE = 512, (110, 402)  # px: of frames that settings are shown on, and their middle
 QUALITY = 78
 POSES: tuple[dict[str, float], ...] = (
     {},
@@ -67,17 +68,16 @@ def posed(poses: Sequence[dict[str, float]]) -> Motion:
 
 def with_params(name: str, params: dict[str, Any]) -> Look:
     """The look of a style with some settings changed."""
-    plain = look(name, SIZE)
+    plain = look(name, CLOSE_SIZE if params else SIZE)
     return dataclasses.replace(plain, params={**plain.params, **params})
 
 
-def frames(portrait: Portrait, wanted: Look, motion: Motion) -> list[Picture]:
-    """All frames of a motion, as tiles."""
-    prepared = MeshWarp().prepare(portrait, crop_face(portrait, 0, SIZE), wanted)
+def frames(portrait: Portrait, wanted: Look, motion: Motion, close: bool = False) -> list[Picture]:
+    """All frames of a motion, as tiles; `close`: only the face."""
+    prepared = MeshWarp().prepare(portrait, crop_face(portrait, 0, wanted.size), wanted)
     drawn = MeshWarp().render(prepared, motion, range(motion.n_frames))
-    return [
-        cv2.resize(frame[..., :3], (TILE, TILE), interpolation=cv2.INTER_AREA) for frame in drawn
-    ]
+    part = np.s_[CLOSE[0] : CLOSE[1], CLOSE[0] : CLOSE[1], :3] if close else np.s_[..., :3]
+    return [cv2.resize(frame[part], (TILE, TILE), interpolation=cv2.INTER_AREA) for frame in drawn]
 
 
 def grid(rows: Sequence[Sequence[Picture]]) -> Picture:
@@ -121,17 +121,16 @@ def clip(path: Path, portrait: Portrait) -> None:
 
 def setting(param: protocol.Param, portrait: Portrait, references: Sequence[Path]) -> Picture:
     """A row for each style that uses a setting, a column for each of its values."""
-    rest = posed(POSES[:1])
+    rest, three = posed(POSES[:1]), boiled(posed(POSES[:1] * 3), "ones")
     rows = []
     for name in param.styles:
         if param.name == "boil":
-            rows.append(frames(portrait, with_params(name, {"boil": "ones"}), boiled(
-                posed(POSES[:1] * 3), "ones")))  # fmt: skip
+            rows.append(frames(portrait, with_params(name, {"boil": "ones"}), three, close=True))
             continue
         values = VALUES.get(param.name) or ("", *(str(path) for path in references))
-        rows.append(
-            [frames(portrait, with_params(name, {param.name: value}), rest)[0] for value in values]
-        )
+        looks = [with_params(name, {param.name: value}) for value in values]
+        close = param.name != "background"
+        rows.append([frames(portrait, wanted, rest, close)[0] for wanted in looks])
     return grid(rows)
 
 

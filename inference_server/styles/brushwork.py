@@ -33,9 +33,9 @@ class Brush:
 
 
 BRUSHES = (
-    Brush(radius=5.6, length=24.0, spacing=8.5, detail=0.0),
-    Brush(radius=3.1, length=14.0, spacing=5.0, detail=0.012),
-    Brush(radius=1.7, length=8.5, spacing=3.1, detail=0.035),
+    Brush(radius=6.8, length=26.0, spacing=9.5, detail=0.0),
+    Brush(radius=3.7, length=16.0, spacing=5.8, detail=0.015),
+    Brush(radius=1.8, length=9.0, spacing=3.2, detail=0.04),
 )
 
 

@@ -36,7 +36,7 @@ class Cartoon:
     """Flat colours and outlines; see registry.Style."""
 
     name = "cartoon"
-    version = "2"
+    version = "3"
     reach = 12  # the filter needs no more; outlines agree but for their faintest ends
     shaded = False
     lined = True

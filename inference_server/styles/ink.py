@@ -38,7 +38,7 @@ class Ink:
     """Drawing in black ink; see registry.Style."""
 
     name = "ink"
-    version = "2"
+    version = "3"
     reach = contours.REACH
     shaded = False
     lined = True

@@ -24,16 +24,16 @@ from .settings import complete, number
 _MOST_DETAIL = 2.0  # analysis works at no more px than this per px of a 512 px crop
 _TENSOR_SIGMA, _WIDE_SIGMA, _WIDE_SHARE = 2.0, 7.0, 0.25  # of the flow
 _RADIUS = 4.4  # of the Kuwahara filter
-_KEPT = 0.17  # colours of a stroke further than this, 0..1, from the picture's are not taken over
+_KEPT = 0.26  # colours of a stroke further than this, 0..1, from the picture's are not taken over
 _CHROMA, _CONTRAST, _MIDDLE = 1.16, 1.08, 0.45
-_RELIEF, _TINT, _WEAVE = 0.24, 0.05, 0.025  # how much light, strokes and canvas change lightness
+_RELIEF, _TINT, _WEAVE = 0.30, 0.06, 0.025  # how much light, strokes and canvas change lightness
 
 
 class Oil:
     """Painting in oil; see registry.Style."""
 
     name = "oil"
-    version = "2"
+    version = "3"
     reach = 20
     shaded = True
     lined = False
