@@ -21,7 +21,7 @@ _SETTLE_S = 1.0  # over which the amplitude follows speech
 _MEMORY_S = 5.0  # after which the oscillator has forgotten a push
 _STREAM = 10
 _NOD_DEG = 3.5  # down, on the strongest stress
-_NOD_FROM = 0.08  # stress below it is none
+_NOD_FROM = 0.4  # strong stresses only: 22 nods a minute of a reading
 _NOD_S = 0.16  # half length of a nod
 _NOD_LATE_S = 0.06  # heads come down just after the stress
 
@@ -67,7 +67,7 @@ def nods(stress: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     late = round(_NOD_LATE_S * STEPS_PER_S)
     tops = _tops(stress, reach)
     pushes = np.zeros(len(stress))
-    pushes[np.minimum(tops + late, len(stress) - 1)] = np.minimum(1, 2 * stress[tops])
+    pushes[np.minimum(tops + late, len(stress) - 1)] = stress[tops]
     angles[:, 1] = -_NOD_DEG * np.convolve(pushes, window)[reach : reach + len(stress)]
     return angles
 
