@@ -49,9 +49,9 @@ _FOLLOW = (
 )
 _FARTHEST = 0.045  # face widths beyond a corner where the line is looked for
 _BESIDE = 0.03  # face widths above and below the line, where it is not dark
-_STANDS_OUT = 0.5  # of the line's contrast in the mouth: what still belongs to it
+_STANDS_OUT = 0.6  # of the line's contrast in the mouth: what still belongs to it
 _END_STEPS = 23
-_BLURRED = 0.012  # face widths
+_BLURRED = 0.014  # face widths
 _CORNERS = ((61, 76, 62, 78), (291, 306, 292, 308))
 _LIP_ROWS = (
     LIP_INNER_UPPER, LIP_INNER_LOWER, LIP_WET_UPPER, LIP_WET_LOWER, LIP_MIDDLE_UPPER,
@@ -131,7 +131,8 @@ def _ends(image: npt.NDArray[np.uint8], seam: Array, across: Array, face_width: 
         last = (faint[0] if len(faint) else _END_STEPS) - 1
         way = ways[last] - _BLURRED * face_width  # the blur has drawn the line on
         if way > 0:
-            moved[end] = way * outwards + darkest[last] * across
+            aside = np.clip(darkest[last], -0.3 * way, 0.3 * way)
+            moved[end] = way * outwards + aside * across
     return moved
 
 

@@ -191,7 +191,8 @@ def _masks(mesh: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.nda
     face, mouth = np.zeros(shape[:2], np.uint8), np.zeros(shape[:2], np.uint8)
     cv2.fillPoly(face, [np.round(mesh[list(FACE_OVAL), :2]).astype(np.int32)], 1)
     centre, width = mesh[[61, 291, 0, 17], :2].mean(0), np.linalg.norm(mesh[454] - mesh[234])
-    cv2.circle(mouth, tuple(int(v) for v in centre), int(0.26 * width), 1, -1)
+    axes = (int(0.26 * width), int(0.21 * width))
+    cv2.ellipse(mouth, tuple(int(v) for v in centre), axes, 0, 0, 360, 1, -1)
     return face > 0, mouth > 0
 
 

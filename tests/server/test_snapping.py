@@ -67,7 +67,7 @@ def test_corners_go_to_the_ends_of_a_longer_line(mesh: np.ndarray, skin: np.ndar
     line = np.rint(np.array(longer) * 16).astype(np.int32)
     cv2.polylines(skin, [line], False, (90, 40, 40), 2, cv2.LINE_AA, 4)
     moved = seam.snap(skin, mesh)[:, :2] - mesh[:, :2]
-    assert -8 < moved[78, 0] < -4 and -8 < moved[61, 0] < -4
+    assert -8 < moved[78, 0] < -3 and -8 < moved[61, 0] < -3
     assert 0 <= moved[308, 0] < 4
     assert np.abs(moved[[1, 152, 33, 263]]).max() < 0.1
 
