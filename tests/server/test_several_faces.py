@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,6 +16,7 @@ from inference_server.portrait.analysis import analyze
 from inference_server.portrait.crop import crop_face
 from inference_server.renderers.mesh_warp import MeshWarp
 from inference_server.renderers.mesh_warp.prepared import Prepared
+from inference_server.renderers.mesh_warp.shape import shape_of
 
 ASTRONAUT = Path(__file__).parents[1] / "fixtures" / "astronaut.png"
 RENDERER = MeshWarp()
@@ -83,3 +85,21 @@ def test_an_overlay_is_empty_where_nothing_moves(pair: Portrait) -> None:
         borders = (inside[:, 0], inside[0], inside[:, -1], inside[-1])
         for held, border in zip(ready.scene.held, borders, strict=True):
             assert not (held and border.any())
+
+
+def test_a_turning_head_leaves_its_neighbour_alone(tmp_path: Path) -> None:
+    """Even where both stand in one square."""
+    picture = Image.open(ASTRONAUT).convert("RGB")
+    picture.paste(picture.resize((230, 230), Image.Resampling.BOX), (282, 30))
+    picture.save(tmp_path / "close.png")
+    close = analyze(tmp_path / "close.png")
+    assert len(close.faces) == 2
+    ready = RENDERER.prepare(close, crop_face(close, 0, 384), replace(WHOLE, framing="crop"))
+    assert len(ready.scene.others) == 1
+    still, turned = (shape_of(ready, motion(), frame).coarse for frame in (0, 1))
+    moved = np.abs(turned - still)[:, :2].max(1)
+    outline = ready.scene.others[0].astype(np.float32)
+    inside = [cv2.pointPolygonTest(outline, point.tolist(), False) > 0 for point in still[:, :2]]
+    assert sum(inside) > 3
+    assert moved[np.array(inside)].max() < 0.02 * ready.fit.scale
+    assert moved[4] > 0.1 * ready.fit.scale

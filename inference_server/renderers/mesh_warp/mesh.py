@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -76,6 +77,7 @@ def build(
     pad: int,
     held: tuple[bool, bool, bool, bool],
     sheet: bool,
+    others: Sequence[Array] = (),
 ) -> HeadMesh:
     """The mesh of one portrait.
 
@@ -87,6 +89,7 @@ def build(
         held: which borders (left, top, right, bottom) must not move.
         sheet: True: there is no figure apart from the background, so motion fades out around
             the head instead of reaching the shoulders.
+        others: (36, 2) px each: ovals of other heads, which hold still.
     """
     oval = np.asarray(mesh, np.float64)[list(FACE_OVAL), :2]
     grid = _hexagonal_grid(shape, oval)
@@ -107,6 +110,8 @@ def build(
         pose_weights = pose_weights * (1 - _smoothstep(radius, 0.75, 1.25))
     rest = np.concatenate([np.asarray(mesh, np.float64), rest_grid])
     hold = _held_weights(rest[:, :2], shape, held)
+    for other in others:
+        hold = hold * _nearer(rest[:, :2], oval, other)
 
     loose = share * np.exp(-((distance[:, None] / 0.16) ** 1.5))
     rows = np.repeat(np.arange(len(grid)), near.shape[1])
@@ -221,6 +226,13 @@ def _neck(canonical: Array) -> Array:
     t = np.clip((canonical[:, 1] - start + 0.02) / 0.74, 0, 1)
     smooth: Array = t * t * (3 - 2 * t)
     return 1.0 - smooth
+
+
+def _nearer(points: Array, own: Array, other: Array) -> Array:
+    """(n,) 1 nearer to the own head than to another, 0 on that one; both are outlines (36, 2)."""
+    to_own = np.maximum(-_signed_distance(points, own), 0)
+    to_other = np.maximum(-_signed_distance(points, other), 0)
+    return _smoothstep(to_other / np.maximum(to_own + to_other, 1e-6), 0.1, 0.45)
 
 
 def _held_weights(

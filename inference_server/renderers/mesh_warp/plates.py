@@ -11,7 +11,13 @@ import numpy.typing as npt
 from inference_server.datatypes import FaceCrop, Look, Portrait
 from inference_server.portrait.face_mesh import Fit
 from inference_server.portrait.resampling import square_rgba
-from inference_server.portrait.topology import LIP_OUTER_LOWER, LIP_OUTER_UPPER, MOUTH_RIM, rim
+from inference_server.portrait.topology import (
+    FACE_OVAL,
+    LIP_OUTER_LOWER,
+    LIP_OUTER_UPPER,
+    MOUTH_RIM,
+    rim,
+)
 
 from .background import push_pull, separate
 from .palette import LUMA
@@ -23,6 +29,7 @@ Image = npt.NDArray[np.uint8]
 PAD = 0.17  # of the side: texture beyond the picture, for what moves in from outside
 _LIP_LINE = rim(LIP_OUTER_UPPER, LIP_OUTER_LOWER)
 _BLEND = 0.05  # of the side: a square's background turns into the picture around it over this
+_HEAD = 1.25  # of a face: about as large is the head around it
 _CUTOUT_SHARE = 0.005  # of the pixels transparent: the source is a cut-out
 
 
@@ -39,6 +46,7 @@ class Stage:
     matte: npt.NDArray[np.float32]  # (h, w) 0..1
     figure_found: bool  # the matte tells a figure from a background
     held: tuple[bool, bool, bool, bool]  # borders (left, top, right, bottom) that must not move
+    others: tuple[npt.NDArray[np.float64], ...]  # (36, 2) px each: ovals of other faces
 
     @property
     def image(self) -> Image:
@@ -91,6 +99,7 @@ def stage(portrait: Portrait, crop: FaceCrop, look: Look) -> Stage:
 
 def _crop_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
     zoom = size / crop.rgba.shape[0]
+    shift = (zoom - 1) / 2
     image = _over_white(_resized(crop.rgba, (size, size)))
     matte, found = _matte(crop)
     pad = int(PAD * size)
@@ -106,7 +115,28 @@ def _crop_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
         matte=np.clip(_resized(matte, (size, size)), 0, 1),
         figure_found=found,
         held=(False, False, False, False),
+        others=_others(portrait, crop, np.array([[zoom, 0, shift], [0, zoom, shift]])),
     )
+
+
+def _others(
+    portrait: Portrait, crop: FaceCrop, into: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], ...]:
+    """Ovals of the faces that the crop is not about; `into` (2, 3): px of the crop to the square's.
+
+    A little larger than the faces: hair goes with its head.
+    """
+    to_crop = cv2.invertAffineTransform(crop.to_picture)
+    own = crop.mesh[:, :2].astype(np.float64).mean(0)
+    reach = float(np.ptp(crop.mesh[:, 0])) / 2
+    found = []
+    for face in portrait.faces:
+        oval = face.mesh[list(FACE_OVAL), :2].astype(np.float64) @ to_crop[:, :2].T + to_crop[:, 2]
+        middle = oval.mean(0)
+        if np.linalg.norm(middle - own) > reach:
+            grown = middle + _HEAD * (oval - middle)
+            found.append(grown @ into[:, :2].T + into[:, 2])
+    return tuple(found)
 
 
 def _scaled_mesh(crop: FaceCrop, zoom: float) -> npt.NDArray[np.float64]:
@@ -168,6 +198,7 @@ def _picture_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
         matte=np.clip(matte, 0, 1),
         figure_found=found,
         held=held,
+        others=_others(portrait, crop, into),
     )
 
 

@@ -89,7 +89,13 @@ class MeshWarp:
             worn=worn,
             loose=glasses.looseness(fit.canonical, worn),
             head=mesh.build(
-                scene.mesh, fit, scene.shape, scene.pad, scene.held, not scene.figure_found
+                scene.mesh,
+                fit,
+                scene.shape,
+                scene.pad,
+                scene.held,
+                not scene.figure_found,
+                scene.others,
             ),
             eyes=eyes.prepare(scene.image, scene.mesh, fit, palette),
             mouth=mouth.prepare(
