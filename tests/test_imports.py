@@ -13,11 +13,11 @@ LAYERS = (  # each may import the ones above it, and its own
     {"protocol", "errors", "datatypes", "events", "home", "installer"},
     {"registry", "device", "checkpoints", "cache", "audio_io", "image_io", "spec", "takes", "keys",
      "take_folder", "messages", "pipes", "jobs", "stages", "reuse", "movie", "console", "drawing",
-     "fields", "directions", "weights_command"},
+     "fields", "directions"},
     {"models"},
     {"portrait", "speech", "motion", "renderers", "styles"},
-    {"parts", "performance", "pipeline", "learn_style", "interchange", "transcript"},
-    {"interchange_command", "align_command"},
+    {"parts", "performance", "pipeline", "learn_style", "interchange", "exchange", "transcript"},
+    {"interchange_command", "align_command", "weights_command"},
     {"serve", "cli", "doctor"},
 )  # fmt: skip
 SEPARATE = {("speech", "portrait"), ("portrait", "speech")}
