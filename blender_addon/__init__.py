@@ -19,6 +19,7 @@ from . import (
     take_list,
     ui,
     watch,
+    words,
 )
 
 _MODULES = (  # order matters: properties first
@@ -32,6 +33,7 @@ _MODULES = (  # order matters: properties first
     ui,
     queue_list,
     directions,
+    words,
     shapes,
     take_list,
     cast,

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from bpy.props import IntProperty
 
-from . import ops, paragraph, props, protocol, shots, strips, takes
+from . import ops, paragraph, props, protocol, shots, strips, takes, word_strips
 from .carry import Move
 from .sidebar import SidebarPanel
 
-FIELDS = ("holds", "lead", "amounts", "cues")  # of a look; "overruled" changes no frame
+FIELDS = ("holds", "lead", "amounts", "cues", "words")  # of a look; "overruled" changes no frame
 _MARKER = re.compile(r"(blink|gaze|hold)\b\s*([^@]*?)\s*(?:@\s*(.+))?", re.IGNORECASE)
 _POINT = re.compile(r"([-+]?\d+(?:\.\d+)?)[\s,]+([-+]?\d+(?:\.\d+)?)")
 _EYES = {"": "both", "l": "l", "r": "r", "both": "both"}
@@ -38,6 +38,7 @@ def of(strip: Any, n_frames: int) -> dict[str, Any]:
         "lead": settings.lead,
         "amounts": _amounts(strip, n_frames),
         "cues": _cues(markers) if settings.use_cues else None,
+        "words": word_strips.spoken(strip),
     }
 
 
@@ -287,7 +288,7 @@ def _shares_its_time(shot: Any) -> bool:
     )
 
 
-_UNSAID: dict[str, Any] = {"holds": 1, "lead": 0, "amounts": {}, "cues": None}
+_UNSAID: dict[str, Any] = {"holds": 1, "lead": 0, "amounts": {}, "cues": None, "words": None}
 _CLASSES = (ANIMPORTRAIT_OT_show_cues, ANIMPORTRAIT_OT_overrule, ANIMPORTRAIT_PT_directions)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from .orders import Order
 
@@ -24,6 +26,16 @@ class State(Enum):
 _ENDED = (State.DONE, State.FAILED, State.CANCELLED)
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that the server is asked, apart from drawing."""
+
+    title: str
+    method: str
+    params: dict[str, Any]
+    answered: Callable[[dict[str, Any]], str]  # uses the result; says so, or raises CannotUse
+
+
 @dataclass(slots=True)
 class Job:
     """One job as the panel shows it."""
@@ -41,10 +53,13 @@ class Job:
     request: int | None = None
     since: float = 0.0  # time.monotonic() of the last change of state
     restarted: bool = False
+    question: Question | None = None
 
     @property
     def title(self) -> str:
         """How people name it."""
+        if self.question is not None:
+            return self.question.title
         return self.order.title if self.order is not None else "Server test"
 
     @property

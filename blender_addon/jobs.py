@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import bpy
 
 from . import client, orders, props, results, takes
-from .job import Job, State
+from .job import Job, Question, State
 from .orders import Order
 from .strips import CannotUse
 
@@ -105,6 +106,12 @@ class Jobs:
                 self.cancel(other)
         job = Job(next(self._numbers), order)
         self.list.append(job)
+        return job
+
+    def ask(self, question: Question) -> Job:
+        """Puts a question at the end of the queue."""
+        job = self.add(None)
+        job.question = question
         return job
 
     @property
@@ -228,7 +235,9 @@ class Jobs:
     def _send(self, job: Job) -> None:
         if self._server is None:
             raise AssertionError("a job runs on a server")
-        if job.order is None:
+        if job.question is not None:
+            job.request = self._server.request(job.question.method, job.question.params)
+        elif job.order is None:
             job.request = self._server.request("ping", {})
         else:
             job.order = orders.renewed(job.order)
@@ -300,6 +309,8 @@ class Jobs:
         self._served = True
         if job.state == State.CANCELLING:
             job.end(State.CANCELLED, "Cancelled")
+        elif job.question is not None:
+            self._use_answer(job, job.question, message.value)
         elif job.order is None:
             uptime_s = float(message.value.get("uptime_s", 0.0))
             version, python = self.hello.version, self.hello.python
@@ -312,6 +323,14 @@ class Jobs:
             folder = Path(message.value["take"])
             work = threading.Thread(target=self._load, args=(job.id, folder), daemon=True)
             work.start()
+
+    def _use_answer(self, job: Job, question: Question, value: dict[str, Any]) -> None:
+        for text in value.get("warnings", ()):
+            job.note(str(text))
+        try:
+            job.end(State.DONE, question.answered(value))
+        except CannotUse as failure:
+            job.end(State.FAILED, str(failure))
 
     def _load(self, job_id: int, folder: Path) -> None:
         """Thread: reads the take; no bpy."""

@@ -30,6 +30,7 @@ from . import (
     strips,
     subject,
     takes,
+    word_strips,
 )
 from .strips import CannotUse
 from .timing import SoundRange, Span
@@ -181,7 +182,10 @@ def _once_more(shot: Any, sound: Any | None, portrait: Path, look: dict[str, Any
         duration_s=plan.duration_s,
         sound=sound.name,
         mesh=kept.mesh if shot_id == kept.shot_id else "",
-        look=directions.moved(look, plan.move),
+        look={
+            **directions.moved(look, plan.move),
+            "words": word_strips.spoken(shot, plan.move.new.start, plan.start_s),
+        },
     )
     if plan.same_take(kept):
         order = _again(shot, replace(kept, sound=sound.name), portrait, look)

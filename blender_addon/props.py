@@ -21,6 +21,15 @@ from . import protocol, strips
 
 PREFIX = "animportrait_"
 RECORD = "animportrait_shot"  # of a strip: the shot's record as JSON, see shots.py
+WORD = "animportrait_word"  # of a text strip: what word_strips.py knows of it, as JSON
+TRANSCRIPT, LANGUAGE = "animportrait_transcript", "animportrait_language"  # of a strip
+ENGLISH = "en"
+_LANGUAGES = {
+    ENGLISH: "English", "cs": "Czech", "de": "German", "es": "Spanish", "fr": "French",
+    "it": "Italian", "ja": "Japanese (kana)", "ko": "Korean", "nl": "Dutch", "pl": "Polish",
+    "pt": "Portuguese", "ru": "Russian", "sv": "Swedish", "tr": "Turkish", "uk": "Ukrainian",
+    "zh": "Chinese (pinyin)",
+}  # fmt: skip
 SETTINGS = "animportrait"  # of a scene and of a strip
 VIEW = "animportrait_view"  # of the window manager: not saved, not undone
 
@@ -256,6 +265,21 @@ def _channel_property(channel: protocol.Channel) -> Any:
     )
 
 
+def _transcript_property() -> Any:
+    text = "What is said; empty: the text strip that lies over the shot"
+    return StringProperty(name="Transcript", description=text)
+
+
+def _language_property() -> Any:
+    items = [(code, name, "") for code, name in _LANGUAGES.items()]
+    return EnumProperty(
+        name="Language",
+        items=items,
+        default=ENGLISH,
+        description="Of the transcript; all but English are aligned by the sounds of English",
+    )
+
+
 def register() -> None:
     """Adds the properties."""
     for param in protocol.PARAMS:
@@ -272,12 +296,16 @@ def register() -> None:
         if param.name in protocol.AMOUNTS:
             setattr(strip_type, channel_property(amount(param.name)), _amount_property(param))
     setattr(strip_type, RECORD, StringProperty(name="Shot", options={"HIDDEN"}))
+    setattr(strip_type, WORD, StringProperty(name="Word", options={"HIDDEN"}))
+    setattr(strip_type, TRANSCRIPT, _transcript_property())
+    setattr(strip_type, LANGUAGE, _language_property())
 
 
 def unregister() -> None:
     """Removes the properties; values and F-Curves stay in the .blend."""
     strip_type = strips.strip_type()
-    delattr(strip_type, RECORD)
+    for name in (RECORD, WORD, TRANSCRIPT, LANGUAGE):
+        delattr(strip_type, name)
     for name in protocol.AMOUNTS:
         delattr(strip_type, channel_property(amount(name)))
     for channel in protocol.CHANNELS:

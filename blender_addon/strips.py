@@ -160,6 +160,17 @@ def new_image_strip(scene: Any, name: str, first: Path, span: Span, above: Strip
     return strip
 
 
+def new_text_strip(scene: Any, text: str, channel: int, span: Span) -> Strip:
+    """A text strip; 5.0 wants its length where others want its end."""
+    neighbours = top_level(scene.sequence_editor)
+    wants = neighbours.bl_rna.functions["new_effect"].parameters
+    extent = {"length": span.length} if "length" in wants else {"frame_end": span.end}
+    strip = neighbours.new_effect(text, "TEXT", channel, frame_start=span.start, **extent)
+    strip.text = text
+    strip.select = False
+    return strip
+
+
 def set_elements(strip: Strip, names: list[str]) -> Iterator[None]:
     """Gives an image strip these files, all in its folder; yields after each, for slicing.
 
