@@ -10,10 +10,15 @@ Requests (client -> server), each answered once by `result` or `error`:
     align    {audio, transcript, language} -> {words: [{word, start_s, end_s}], doubtful: [index],
                                                language, approximate, warnings}
     render   {spec: shot spec}             -> {take, n_frames, rendered, reused, warnings, seconds}
+    import   {file, fps, n_frames?}        -> {shapes, cues: [{frame, shape}], channels}
+    export   {take, format, file}          -> {file, cues}
     free_gpu {}                            -> {freed_bytes}
 `hello` comes first; it is answered before any heavy import. `renderers` and `styles` are lists of
 {name, label, available, reason}. One `render`, `analyze` or `align` runs at a time: a second is
 refused with kind Busy (the queue lives in the add-on, where it can be seen).
+
+`import` reads mouth cues of Rhubarb, Papagayo or Moho, or ARKit curves ("shapes" is then empty):
+`channels` are edits of a shot that is held from cue to cue. `export` writes a take as EXPORTS.
 
 Notifications (client -> server), never answered:
     cancel   {id}      stop the running request `id`; it then ends with kind Cancelled
@@ -58,7 +63,11 @@ from typing import Any
 PROTOCOL_VERSION = 1
 MAX_LINE_BYTES = 16 * 1024 * 1024  # a 60-minute shot with every channel edited is about 8 MB
 
-METHODS = ("hello", "ping", "analyze", "align", "render", "free_gpu")
+METHODS = ("hello", "ping", "analyze", "align", "render", "import", "export", "free_gpu")
+EXPORTS = (
+    "rhubarb.tsv", "rhubarb.json", "rhubarb.xml", "moho.dat", "papagayo.pgo", "arkit.csv",
+    "arkit.json",
+)  # fmt: skip
 NOTIFICATIONS = ("cancel", "shutdown")
 STAGES = ("portrait", "speech", "motion", "prepare", "render", "finish")
 

@@ -34,6 +34,9 @@ _OPTIONS = {  # field of the spec -> what sets it
     "audio.path": "AUDIO",
     "image": "PORTRAIT",
     "out_dir": "--out",
+    "file": "--out",
+    "format": "--to",
+    "n_frames": "--frames",
 }
 _EDITS_EXAMPLE = '{"lip_open": {"10": 0.0}}: channel, frame, value'
 _AMOUNTS_EXAMPLE = '{"lip_amount": [[0, 1.0], [24, 0.5]]}: frame, factor'

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .console import Console
-    from .datatypes import Motion
-    from .takes import Take
 
 
 def add(commands: Any) -> None:
@@ -37,74 +34,30 @@ def add(commands: Any) -> None:
 
 
 def _import(options: argparse.Namespace, console: Console) -> int:
-    from . import fields
-    from .directions import channels_to_json
-    from .interchange.files import edits_of, read
+    from .exchange import import_file
     from .spec import parse_fps
-    from .take_folder import check_out_file
+    from .take_folder import check_out_file, writing
 
     fps = parse_fps(options.fps)
-    count = options.frames
-    if count is not None:
-        fields.integer("--frames", count, 1, fields.MAX_FRAMES)
-    source, target = Path(options.file), Path(options.out).absolute()
-    check_out_file(target, source)
-    edits = channels_to_json(edits_of(read(source, fps), fps, count))
-    _write(target, json.dumps(edits, separators=(",", ":")) + "\n")
-    n_frames = max((len(values) for values in edits.values()), default=0)
-    _say(options, console, {"edits": str(target), "n_frames": n_frames, "channels": list(edits)})
+    target = Path(options.out).absolute()
+    check_out_file(target, Path(options.file))
+    found = import_file(options.file, [fps.numerator, fps.denominator], options.frames)
+    with writing(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(found["channels"], separators=(",", ":")) + "\n", "utf-8")
+    n_frames = max(len(values) for values in found["channels"].values())
+    about = {"edits": str(target), "n_frames": n_frames, "cues": len(found["cues"])}
+    if options.json:
+        console.say(json.dumps({**about, "channels": list(found["channels"])}))
+    else:
+        console.say(f"{target}: {n_frames} frames, {about['cues']} cues.")
     return 0
 
 
 def _export(options: argparse.Namespace, console: Console) -> int:
-    from . import fields
-    from .interchange.choose import choose
-    from .interchange.files import FORMATS, written
-    from .take_folder import check_out_file
-    from .takes import read_take
+    from .exchange import export_take
 
-    fields.choice("--to", options.to, FORMATS)
-    target = Path(options.out).absolute()
-    take = read_take(Path(options.take))
-    check_out_file(target)
-    timing = choose(take.channels, take.fps)
-    sound = str(take.spec.audio.path)
-    _write(target, written(options.to, timing, motion_of(take), sound))
-    _say(options, console, {"file": str(target), "cues": len(timing.marks)})
+    done = export_take(options.take, options.to, options.out)
+    cues = "" if options.to.startswith("arkit") else f": {done['cues']} cues."
+    console.say(json.dumps(done) if options.json else f"{done['file']}{cues}")
     return 0
-
-
-def motion_of(take: Take) -> Motion:
-    """The motion of a take, from its motion.npz.
-
-    Raises:
-        TakeUnreadable: it is missing or damaged.
-    """
-    import numpy as np
-
-    from .datatypes import Motion
-    from .errors import TakeUnreadable
-
-    path = take.path / "motion.npz"
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Motion(take.fps, *(arrays[name] for name in ("expression", "head", "gaze")))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as failure:
-        text = f'"{path}" is damaged or missing: {failure}.'
-        raise TakeUnreadable(text, "Render the take again.") from failure
-
-
-def _write(target: Path, text: str) -> None:
-    from .take_folder import writing
-
-    with writing(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, "utf-8", newline="")
-
-
-def _say(options: argparse.Namespace, console: Console, about: dict[str, Any]) -> None:
-    if options.json:
-        console.say(json.dumps(about))
-        return
-    path, *rest = about.items()
-    console.say(f"{path[1]}: " + ", ".join(f"{name} {value}" for name, value in rest))

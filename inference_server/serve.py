@@ -173,6 +173,8 @@ class Server:
             "analyze": self._analyze,
             "align": self._align,
             "render": self._render,
+            "import": self._import,
+            "export": self._export,
             "free_gpu": self._free_gpu,
         }
         if method not in handlers:
@@ -247,6 +249,22 @@ class Server:
 
             audio, _, _ = parse_voice(params.get("audio"), 0, {})
             return align(audio, str(texts[0]), str(texts[1]), self._is_cancelled(job))
+
+        self._start(request_id, work)
+
+    def _import(self, request_id: int | str, params: dict[str, Any]) -> None:
+        def work(job: Job) -> dict[str, Any]:
+            from .exchange import import_file
+
+            return import_file(params.get("file"), params.get("fps"), params.get("n_frames"))
+
+        self._start(request_id, work)
+
+    def _export(self, request_id: int | str, params: dict[str, Any]) -> None:
+        def work(job: Job) -> dict[str, Any]:
+            from .exchange import export_take
+
+            return export_take(params.get("take"), params.get("format"), params.get("file"))
 
         self._start(request_id, work)
 

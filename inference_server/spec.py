@@ -40,7 +40,7 @@ def parse_spec(document: object) -> ShotSpec:
         shot_id=fields.text("shot_id", given.get("shot_id", "")),
         image=fields.path("image", fields.required(given, "image")),
         audio=_audio(fields.required(given, "audio")),
-        fps=_fps(fields.required(given, "fps")),
+        fps=parse_rate(fields.required(given, "fps")),
         out_dir=fields.path("out_dir", fields.required(given, "out_dir")),
         n_frames=None if n_frames is None else fields.integer("n_frames", n_frames, 1, MAX_FRAMES),
         face_index=fields.integer("face_index", given.get("face_index", 0), 0, 9999),
@@ -133,7 +133,7 @@ def parse_fps(text: str) -> Fraction:
         ntsc = Fraction(round(fps) * 1000, 1001)
         if abs(fps - ntsc) < Fraction(1, 200):
             fps = ntsc
-    return _fps([fps.numerator, fps.denominator])
+    return parse_rate([fps.numerator, fps.denominator])
 
 
 def _audio(value: object) -> AudioRange:
@@ -152,7 +152,12 @@ def _seed(value: object) -> int:
     return fields.integer("seed", value, 0, MAX_SEED)
 
 
-def _fps(value: object) -> Fraction:
+def parse_rate(value: object) -> Fraction:
+    """A frame rate as the wire has it: [numerator, denominator].
+
+    Raises:
+        SpecInvalid: something else, or not between 0 and 1000.
+    """
     expected = f"[numerator, denominator], whole numbers, more than 0 and at most {MAX_FPS} fps"
     if not isinstance(value, list) or len(value) != 2:
         raise wrong("fps", value, expected)

@@ -19,8 +19,9 @@ from .timing import CLOSED, REST, RHUBARB, Mark, Timing, poses
 
 MOST_PER_S = 5.0
 _WEIGHTS = {"lip_open": 1.0, "lip_width": 0.5, "lip_round": 0.7, "smile": 0.0}
-_MOVES = 0.03  # of lip_open between two frames: somebody speaks
+_MOVES = 0.03  # of a channel: less is rest
 _PAUSE_S = 0.25  # closed for longer is rest
+_NUDGE = 0.002  # squared distance, towards rest in pauses
 _NEVER = 1e6
 _CHEAPEST, _DEAREST = 1e-3, 4.0  # of one change, in squared distances times frames
 _TRIES = 24
@@ -42,8 +43,8 @@ def choose(channels: Mapping[str, npt.NDArray[np.float64]], fps: Fraction) -> Ti
     away = np.square((curves[:, None] - table) * list(_WEIGHTS.values())).sum(2)
     n_closed = _keep_closures(away, curves[:, 0], shapes, fps)
     n_frames = len(curves)
-    moving = np.abs(np.diff(curves[:, 0], prepend=curves[:1, 0])) > _MOVES
-    speech_s = min(n_frames, 3 * int(moving.sum()) + 1) / float(fps)
+    at_rest = np.abs(curves).max(1) < _MOVES
+    speech_s = np.count_nonzero(~at_rest) / float(fps)
     most = max(MOST_PER_S * speech_s, 2 * n_closed + 1)  # between closures the mouth opens
     found = np.zeros(n_frames, int)
     for price in np.geomspace(_CHEAPEST, _DEAREST, _TRIES):
@@ -63,11 +64,13 @@ def _keep_closures(away: Rows, lip_open: Rows, shapes: list[str], fps: Fraction)
     borders = np.flatnonzero(np.diff(np.concatenate([[0], closed, [0]]))).reshape(-1, 2)
     for first, last in borders.tolist():
         pause = last - first > _PAUSE_S * fps
-        kept = rest if pause else meet
-        away[first:last, meet if pause else rest] = _NEVER
+        if pause:
+            away[first:last, meet] += _NUDGE
+        else:
+            away[first:last, rest] = _NEVER
         middle = (first + last - 1) // 2
         kept_on = slice(first, last) if pause else slice(middle, middle + 1)
-        away[kept_on, [shape for shape in range(len(shapes)) if shape != kept]] = _NEVER
+        away[kept_on, [shape for shape in range(len(shapes)) if shape not in (meet, rest)]] = _NEVER
     return len(borders)
 
 

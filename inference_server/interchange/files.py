@@ -12,10 +12,6 @@ from inference_server.motion.channels import measure
 from . import arkit, papagayo, rhubarb
 from .timing import BLAIR, RHUBARB, Edits, Timing, edits, n_frames_of, translated, unreadable
 
-FORMATS = (
-    "rhubarb.tsv", "rhubarb.json", "rhubarb.xml", "moho.dat", "papagayo.pgo", "arkit.csv",
-    "arkit.json",
-)  # fmt: skip
 _LARGEST_BYTES = 256 * 1024 * 1024
 
 
@@ -69,7 +65,7 @@ def edits_of(found: Timing | Motion, fps: Fraction, n_frames: int | None = None)
 
 
 def written(kind: str, timing: Timing, motion: Motion, sound: str) -> str:
-    """The text of a file of one of FORMATS.
+    """The text of a file of one of protocol.EXPORTS.
 
     Args:
         kind: of the file.

@@ -93,6 +93,32 @@ def test_analyze(server: Connection) -> None:
     assert error["data"]["kind"] == "ImageUnreadable"
 
 
+def test_cues_in_and_out(server: Connection, spec: dict[str, Any], tmp_path: Path) -> None:
+    cues = tmp_path / "cues.tsv"
+    cues.write_text("0.00\tX\n0.40\tD\n0.60\tA\n1.00\tX\n")
+    found = server.call("in", "import", file=str(cues), fps=[25, 1], n_frames=30)["result"]
+    assert found["shapes"] == "Rhubarb"
+    assert found["cues"] == [
+        {"frame": 0, "shape": "X"}, {"frame": 10, "shape": "D"}, {"frame": 15, "shape": "A"},
+        {"frame": 25, "shape": "X"},
+    ]  # fmt: skip
+    assert len(found["channels"]["lip_open"]) == 30
+    take = server.call(
+        "take", "render", spec={**spec, "n_frames": 30, "channels": found["channels"]}
+    )["result"]["take"]
+    out = str(tmp_path / "out.tsv")
+    done = server.call("out", "export", take=take, format="rhubarb.tsv", file=out)["result"]
+    assert done["file"] == out
+    again = server.call("again", "import", file=out, fps=[25, 1], n_frames=30)["result"]
+    assert again["cues"] == found["cues"]
+    for params in ({"file": 3, "fps": [25, 1]}, {"file": out, "fps": 25}, {"file": out}):
+        assert server.call("bad", "import", **params)["error"]["data"]["kind"] == "SpecInvalid"
+    error = server.call("bad", "export", take=take, format="flash", file=out)["error"]
+    assert "moho.dat" in error["data"]["hint"]
+    error = server.call("bad", "import", file=str(PORTRAIT), fps=[25, 1])["error"]
+    assert error["data"]["kind"] == "TimingUnreadable"
+
+
 @pytest.mark.parametrize("stage", ["portrait", "prepare", "render"])
 def test_cancel_in_a_stage(server: Connection, spec: dict[str, Any], stage: str) -> None:
     work = {**spec, "n_frames": LONG, "size": 130 + len(stage)}  # another crop: nothing is cached

@@ -195,7 +195,7 @@ def probe(path: Path) -> dict[str, object]:
         (["import", __file__, "-o", __file__], "would be replaced"),
         (["import", __file__, "-o", "t", "--frames", "0"], "--frames is 0"),
         (["import", __file__, "-o", "t"], "line 1"),
-        (["export", "no", "-o", "t", "--to", "rhubarb.tsv"], '"no" holds no take'),
+        (["export", "no", "-o", "t", "--to", "rhubarb.tsv"], 'no" holds no take'),
         (["export", "no", "-o", "t", "--to", "flash"], "--to is 'flash'"),
         (["models", "fetch", "nope"], "nope"),
         (["models", "import", "no.pth"], "no.pth"),
@@ -234,7 +234,7 @@ def test_cues_out_of_a_take_and_into_another(
         done = program("export", take.path, "--to", kind, "-o", kind, "--json")
         assert json.loads(one_line(done.stdout))["cues"] >= 3
         done = program("import", kind, "-o", "edits.json", "--frames", "20")
-        assert done.stdout.strip().endswith(("smile", "smile']", "head_roll']")), done
+        assert "20 frames" in done.stdout
         edits = parse_channels(json.loads((program.folder / "edits.json").read_text()))
         assert len(edits["lip_open"]) == 20
     opened = edits["lip_open"]

@@ -30,7 +30,6 @@ from inference_server.protocol import CHANNELS
 
 ROOT = Path(__file__).resolve().parents[2]
 RATES = st.sampled_from([Fraction(24), Fraction(25), Fraction(24000, 1001), Fraction(30000, 1001)])
-CUE_FORMATS = [kind for kind in files.FORMATS if not kind.startswith("arkit")]
 
 
 def timings(shapes: str = RHUBARB) -> st.SearchStrategy[Timing]:
@@ -235,6 +234,24 @@ def test_about_five_cues_a_second_that_keep_the_closures() -> None:
     assert all(a != b for a, b in zip(shapes, shapes[1:], strict=False))
     away = [abs(shown["lip_open"][f] - curves["lip_open"][f]) for f in range(len(closed))]
     assert np.mean(away) < 0.1
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(8, 30), st.sampled_from("ABCDEFGX")), min_size=2, max_size=12)
+)
+def test_a_mouth_that_is_held_from_cue_to_cue_gives_its_cues_back(
+    parts: list[tuple[int, str]],
+) -> None:
+    fps, at, marks = Fraction(24), 0, []
+    for length, shape in parts:
+        if not marks or marks[-1].shape != shape:
+            marks.append(Mark(at / fps, shape))
+        at += length
+    timing = Timing(RHUBARB, tuple(marks), at / fps)
+    made = edits(timing, fps, at)
+    curves = {name: np.array(list(values.values())) for name, values in made.items()}
+    assert choose(curves, fps) == timing
 
 
 @pytest.mark.parametrize(
