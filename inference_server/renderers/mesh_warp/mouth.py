@@ -27,7 +27,7 @@ SHUT_PX, OPEN_PX = 0.9, 2.1  # of a 512 px crop: gap at which the inside starts 
 SOURCE_OPEN = 0.10  # gap over mouth width from which the picture's own teeth are used
 HIDING = 0.075  # face widths that round lips hide of the teeth behind them
 SEEN_SOFT = 0.5  # px of Palette.soft from which what is painted is blurred likewise
-TONGUE_FOLLOWS = 0.8  # of the jaw's fall: its back stays near the palate
+TONGUE_FOLLOWS = 0.75  # of the jaw's fall: its back stays near the palate
 _NOISE_SIDE = 256
 _WARMTH = np.array([0.16, 0.03, -0.03])  # lips and gums tint the light that they keep away
 

@@ -23,7 +23,7 @@ from inference_server.portrait.topology import (
 Colour = npt.NDArray[np.float64]  # (3,) RGB, 0..255
 
 LUMA = np.array([0.299, 0.587, 0.114])
-TOOTH_LIGHT = 1.08  # of the lightest skin, before the lips' shade
+TOOTH_LIGHT = 1.0  # of the lightest skin, before the lips' shade
 EYE_WHITE = 1.1  # of the whites of the eyes: on dark skin teeth are as light as those
 SHARP = 1.6  # px of blur that portraits of good quality have
 _BLUR_AGAIN = 2.0  # px

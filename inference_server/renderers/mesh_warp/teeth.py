@@ -16,8 +16,8 @@ from .rig import Rig
 Array = npt.NDArray[np.float64]
 
 ARCH_SPAN = np.radians(84)  # half of the arch that is modelled
-UPPER_EDGE = 0.020  # face widths below the seam: edge of the upper teeth
-LOWER_EDGE = 0.018  # below the seam: edge of the lower teeth
+UPPER_EDGE = 0.026  # face widths below the seam: edge of the upper teeth
+LOWER_EDGE = 0.012  # below the seam: edge of the lower teeth
 _COLUMNS = 29
 # crown widths from the middle outwards, mm (Wheeler's Dental Anatomy)
 _UPPER_MM = (8.5, 6.6, 7.6, 7.0, 6.8, 10.0, 10.0)
