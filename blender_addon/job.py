@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from .orders import Order
+from .strips import CannotUse
 
 
 class State(Enum):
@@ -42,6 +43,7 @@ class Job:
 
     id: int
     order: Order | None  # None: only ask the server how it is
+    question: Question | None = None
     state: State = State.QUEUED
     stage: str = ""
     done: int = 0
@@ -53,7 +55,6 @@ class Job:
     request: int | None = None
     since: float = 0.0  # time.monotonic() of the last change of state
     restarted: bool = False
-    question: Question | None = None
 
     @property
     def title(self) -> str:
@@ -61,6 +62,13 @@ class Job:
         if self.question is not None:
             return self.question.title
         return self.order.title if self.order is not None else "Server test"
+
+    @property
+    def asks(self) -> tuple[str, dict[str, Any]]:
+        """Method and params of the request."""
+        if self.question is not None:
+            return self.question.method, self.question.params
+        return ("render", {"spec": self.order.spec}) if self.order is not None else ("ping", {})
 
     @property
     def ended(self) -> bool:
@@ -76,6 +84,17 @@ class Job:
         """Something that the artist should read; the server may say it again with the result."""
         if text not in self.notes:
             self.notes.append(text)
+
+    def use_answer(self, value: dict[str, Any]) -> None:
+        """The server has answered the question."""
+        if self.question is None:
+            raise AssertionError("nothing was asked")
+        for text in value.get("warnings", ()):
+            self.note(str(text))
+        try:
+            self.end(State.DONE, self.question.answered(value))
+        except CannotUse as failure:
+            self.end(State.FAILED, str(failure))
 
     def end(self, state: State, message: str, hint: str = "") -> None:
         """Nothing more will happen."""

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import bpy
 
@@ -96,22 +95,16 @@ class Jobs:
         result = self._result
         return self.applying and result is not None and result.take.n_frames <= BRIEF_FRAMES
 
-    def add(self, order: Order | None) -> Job:
-        """Puts a job at the end of the queue."""
+    def add(self, order: Order | None, question: Question | None = None) -> Job:
+        """Puts a job at the end of the queue; neither asks the server how it is."""
         ended = [job for job in self.list if job.ended]
         for job in ended[: max(0, len(ended) - _SHOWN_FINISHED)]:
             self.list.remove(job)
         for other in self.list:  # the artist's own job comes before any preview
             if other.order is not None and other.order.kind == "preview":
                 self.cancel(other)
-        job = Job(next(self._numbers), order)
+        job = Job(next(self._numbers), order, question)
         self.list.append(job)
-        return job
-
-    def ask(self, question: Question) -> Job:
-        """Puts a question at the end of the queue."""
-        job = self.add(None)
-        job.question = question
         return job
 
     @property
@@ -235,13 +228,9 @@ class Jobs:
     def _send(self, job: Job) -> None:
         if self._server is None:
             raise AssertionError("a job runs on a server")
-        if job.question is not None:
-            job.request = self._server.request(job.question.method, job.question.params)
-        elif job.order is None:
-            job.request = self._server.request("ping", {})
-        else:
+        if job.order is not None:
             job.order = orders.renewed(job.order)
-            job.request = self._server.request("render", {"spec": job.order.spec})
+        job.request = self._server.request(*job.asks)
         job.since = time.monotonic()
 
     def _drain(self, deadline: float) -> None:
@@ -310,7 +299,7 @@ class Jobs:
         if job.state == State.CANCELLING:
             job.end(State.CANCELLED, "Cancelled")
         elif job.question is not None:
-            self._use_answer(job, job.question, message.value)
+            job.use_answer(message.value)
         elif job.order is None:
             uptime_s = float(message.value.get("uptime_s", 0.0))
             version, python = self.hello.version, self.hello.python
@@ -323,14 +312,6 @@ class Jobs:
             folder = Path(message.value["take"])
             work = threading.Thread(target=self._load, args=(job.id, folder), daemon=True)
             work.start()
-
-    def _use_answer(self, job: Job, question: Question, value: dict[str, Any]) -> None:
-        for text in value.get("warnings", ()):
-            job.note(str(text))
-        try:
-            job.end(State.DONE, question.answered(value))
-        except CannotUse as failure:
-            job.end(State.FAILED, str(failure))
 
     def _load(self, job_id: int, folder: Path) -> None:
         """Thread: reads the take; no bpy."""

@@ -63,7 +63,7 @@ class ANIMPORTRAIT_OT_align_words(bpy.types.Operator):
         def answered(value: dict[str, Any]) -> str:
             return _lay(scene.name, kept.shot_id, value)
 
-        return JOBS.ask(Question(f'Words of "{shot.name}"', "align", params, answered))
+        return JOBS.add(None, Question(f'Words of "{shot.name}"', "align", params, answered))
 
 
 class ANIMPORTRAIT_OT_remove_words(bpy.types.Operator):
