@@ -19,6 +19,7 @@ _PBM, _FV, _TH, _L = (VISEMES.index(name) for name in ("PBM", "FV", "TH", "L"))
 _SURE_PHONE = 0.35  # of `sure`: 72 % of such P, B and M are some, and 93 % of all are found
 _POSSIBLE = 0.25  # chance of closed lips that such a phone needs from the network
 _SURE_CLOSED = 0.6  # chance of closed lips that needs no phone
+_SURE_TEETH = 0.3  # chance of an F or V that is surer than P, B and M
 _ONSET, _SURE_ONSET = 5, 0.12  # frames; chances of phone and closed lips together
 _LONGEST_S = 0.3  # longer ones are rests, which silence makes
 _TEETH_ROLL, _TEETH_LIP_UP, _TEETH_JAW = 0.5, 0.12, 0.10  # weights of a full F
@@ -33,7 +34,8 @@ def closures(
     """Spans (begin, end) in seconds in which the lips must meet once.
 
     A P, B or M that begins a sound is heard only as it opens, which sounds like little: half of
-    them are cut off. There less is asked for, and the lips meet at the very beginning.
+    them are cut off. There less is asked for, and the lips meet at the very beginning. An F or V
+    brings the lip to the teeth instead.
 
     Args:
         heard: of the network, U frames.
@@ -41,19 +43,26 @@ def closures(
         active: (U,) 0 where nobody speaks.
         begins: whether the sound begins with a voice.
     """
-    shut = (sure(heard, phones)[:, _PBM] > _SURE_PHONE) & (heard.closed > _POSSIBLE)
+    shown = sure(heard, phones)
+    shut = (shown[:, _PBM] > _SURE_PHONE) & (heard.closed > _POSSIBLE)
     shut |= heard.closed > _SURE_CLOSED
     shut &= active > 0.5
     borders = np.flatnonzero(np.diff(np.concatenate([[0], shut, [0]]))).reshape(-1, 2)
     found = [
         (first / RATE, (last - 1) / RATE)
         for first, last in borders.tolist()
-        if last - first <= _LONGEST_S * RATE
+        if last - first <= _LONGEST_S * RATE and not _bites(shown[max(0, first - 2) : last + 2])
     ]
-    onset = sure(heard, phones)[:_ONSET, _PBM] + heard.closed[:_ONSET]
+    onset = shown[:_ONSET, _PBM] + heard.closed[:_ONSET]
     if begins and not shut[0] and onset.max() > _SURE_ONSET:
         found.insert(0, (0.0, 0.0))
     return found
+
+
+def _bites(shown: Curve) -> bool:
+    """Whether these frames are an F or V rather than a P, B or M."""
+    teeth: float = shown[:, _FV].max()
+    return teeth > max(_SURE_TEETH, float(shown[:, _PBM].max()))
 
 
 def sure(heard: Heard, phones: Phones) -> Curve:

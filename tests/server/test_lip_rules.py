@@ -72,6 +72,16 @@ def test_a_stop_that_begins_the_sound_is_shut_on_frame_0():
     assert closures(*plain, everywhere, begins=True) == [(0, 2 / RATE)]
 
 
+def test_an_f_does_not_shut_the_lips():
+    """Its lip is at the teeth, which looks closed to a camera."""
+    ears, phones = heard(50, slice(20, 26), 0.5)
+    everywhere = np.ones(50)
+    assert closures(ears, phones, everywhere) == [(0.4, 0.5)]
+    for known in (ears.visemes, phones):
+        known[18:28, VISEMES.index("FV")] = 0.6
+    assert closures(ears, phones, everywhere) == []
+
+
 @pytest.mark.parametrize("rate", RATES, ids=lambda rate: f"{float(rate):.2f}")
 def test_a_stop_between_the_last_frame_and_the_end_is_shut_on_the_last_frame(rate):
     at = Frames(Fraction(rate), 10)
