@@ -174,10 +174,8 @@ def _sampled(texture: Tensor, at: Tensor) -> Tensor:
     """(k, 4) a texture (th, tw, 4) at places (k, 2) x, y in px; nothing where nothing is."""
     height, width = texture.shape[:2]
     extent = torch.tensor([width - 1, height - 1], dtype=torch.float32, device=at.device)
-    grid = (2 * at / extent - 1)[None, None]
-    seen = grid_sample(
-        texture.permute(2, 0, 1)[None], grid, padding_mode="border", align_corners=True
-    )
+    grid = (2 * at / extent - 1).clamp(-1, 1)[None, None]  # Metal knows no borders
+    seen = grid_sample(texture.permute(2, 0, 1)[None], grid, align_corners=True)
     return (seen[0, :, 0].T * (at[:, :1] >= -1e3)).round()
 
 
