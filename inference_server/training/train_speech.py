@@ -5,9 +5,9 @@
 MEDIA_DIR holds clips as speech_clips.LICENSED names them (talking/*.mp4, talking/grid_s1/*.mp4 with
 their *.align). Needs `pip install pocketsphinx matplotlib` and what training.speech_synthetic asks
 for. Steps, each of which is skipped when its result is in OUT_DIR: track the clips, speak synthetic
-sentences, align real ones, listen to everything, pre-train on visemes; then remove the clips' sound
-offsets, judge on people left out (--judge), tune on every licensed clip, and write
-speech.safetensors, curves.png and train.log, which also says how much CPU time each step took.
+sentences, align real ones, pre-train on visemes, listen to the clips; then tune on every licensed
+clip and write speech.safetensors and curves.png; with --judge, remove the other clips' sound
+offsets and judge on people left out. train.log says how it went and what CPU time each step took.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ from inference_server.training.speech_nets import (
 log = logging.getLogger(__name__)
 
 _PACKAGE = "inference_server.training"
+_RESULT = "speech.safetensors"
 
 
 @contextmanager
@@ -67,14 +68,14 @@ def _cpu_s() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-def synchronise(config: Config, start: Mapping[str, Tensor], clips: Sequence[Clip]) -> list[Clip]:
-    """Remove each clip's sound offset; drop clips whose offset cannot be told."""
-    corpus = [clip for clip in clips if clip.person == CORPUS]
-    axes = components(corpus)
-    net = tune(config, start, corpus, axes, [])
+def synchronise(net: SpeechNet, axes: Components, clips: Sequence[Clip]) -> list[Clip]:
+    """Remove the sound offset of each clip that did not teach; drop those where it is unclear.
+
+    GRID, which teaches, was recorded in sync.
+    """
     corrected = []
     for clip in clips:
-        if clip.licence.startswith("CC BY"):  # GRID was recorded in sync
+        if clip.licence:
             corrected.append(clip)
             continue
         lag, correlation = best_lag(predict(net, axes, clip.mel, clip.phones)[0], clip)
@@ -89,7 +90,7 @@ def leave_one_out(
 ) -> None:
     """Judge on people whose lips the network did not see; print tables, keep networks in `out`.
 
-    People whose clips may not teach are judged by the network of all licensed clips.
+    People whose clips may not teach are judged by the finished network.
     """
     licensed = [clip for clip in clips if clip.licence]
     axes = components(licensed)
@@ -97,8 +98,9 @@ def leave_one_out(
     verdict = Verdict()
     for person in [*people, ""]:
         teachers = [clip for clip in licensed if clip.person != person]
-        path = out / f"without_{person or 'nobody'}.safetensors"
-        export(tune(config, start, teachers, axes, []), axes, teachers, path)
+        path = out / "judged" / f"without_{person}.safetensors" if person else out / _RESULT
+        if not path.exists():
+            export(tune(config, start, teachers, axes, []), axes, teachers, path)
         network, baseline = hearing.load(path), energy_to_jaw(teachers, axes)
         for clip in clips:
             judged_here = clip.person == person if person else clip.person not in people
@@ -163,11 +165,15 @@ def prepare(media: Path, out: Path) -> None:
 
 
 def trunk(config: Config, out: Path, losses: Losses) -> dict[str, Tensor]:
-    """The pre-trained part; read back when it is in `out`."""
-    path = out / "trunk.safetensors"
-    if not path.exists():
+    """The pre-trained part; read back, with its losses, when it is in `out`."""
+    path, curve = out / "trunk.safetensors", out / "pretrain.npy"
+    if path.exists():
+        losses += [("pretrain", i, value) for i, value in enumerate(np.load(curve).tolist())]
+    else:
         with timed("pre-training"):
-            save_file(pretrain(config, out / "spoken", losses), str(path))
+            state = pretrain(config, out / "spoken", losses)
+        np.save(curve, [value for _, _, value in losses])
+        save_file(state, str(path))
     return load_file(str(path))
 
 
@@ -190,17 +196,16 @@ def main() -> None:
     paths = sorted((options.out / "tracks").glob("*.npz"))
     with timed("listening"):
         clips = [read_clip(path, options.out / "heard") for path in paths]
-    with timed("sound offsets"):
-        clips = synchronise(config, start, clips)
-    if options.judge:
-        with timed("judging"):
-            leave_one_out(config, start, clips, options.out / "judged")
     licensed = [clip for clip in clips if clip.licence]
     axes = components(licensed)
     with timed("tuning"):
         net = tune(config, start, licensed, axes, losses)
-    export(net, axes, licensed, options.out / "speech.safetensors")
+    export(net, axes, licensed, options.out / _RESULT)
     draw_curves(losses, options.out / "curves.png")
+    if options.judge:
+        clips = synchronise(net, axes, clips)
+        with timed("judging"):
+            leave_one_out(config, start, clips, options.out)
     for person, licence in sorted({(clip.person, clip.licence) for clip in licensed}):
         log.info("taught by %s: %s", person, licence)
     log.info("in all: %.0f s of CPU time", _cpu_s())
