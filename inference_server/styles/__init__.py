@@ -1,1 +1,1 @@
-"""Frame -> frame: photo and ink."""
+"""Media in which a picture is redrawn: photo, ink, pencil, cartoon, oil and watercolour."""

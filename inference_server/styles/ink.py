@@ -146,7 +146,7 @@ def _clear_of_echoes(excess: Field, figure: Field, detail: float) -> Field:
     beside = blur(cv2.dilate(black, disc), detail)
     wide = 1 - smoothstep(np.abs(blur(figure, _ECHO / 2 * detail)), 0.7, 0.95)
     narrow = 1 - smoothstep(np.abs(blur(figure, _ECHO / 4 * detail)), 0.6, 0.95)
-    return 1 - np.maximum(wide * beside, narrow)
+    return np.asarray(1 - np.maximum(wide * beside, narrow), np.float32)
 
 
 def _sharp(mass: Field) -> Field:
