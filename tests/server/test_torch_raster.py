@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from inference_server import device
-from inference_server.datatypes import ARKIT_INDEX, Look, Motion
+from inference_server.datatypes import ARKIT_INDEX, Look, Motion, Portrait
 from inference_server.portrait.analysis import analyze
 from inference_server.portrait.crop import crop_face
 from inference_server.renderers.mesh_warp import MeshWarp, painting, torch_raster
@@ -21,15 +21,21 @@ from inference_server.renderers.mesh_warp.shape import shape_of
 ASTRONAUT = Path(__file__).parents[1] / "fixtures" / "astronaut.png"
 LEAST_DB = 45.0
 LOOKS = {
-    "photo": Look(size=384, style="photo", framing="crop", alpha=False, seed=0),
-    "cut out": Look(size=384, style="photo", framing="crop", alpha=True, seed=0),
-    "ink": Look(size=384, style="ink", framing="crop", alpha=False, seed=0),
+    "photo": Look(size=330, style="photo", framing="crop", alpha=False, seed=0),
+    "cut out": Look(size=330, style="photo", framing="crop", alpha=True, seed=0),
+    "ink": Look(size=330, style="ink", framing="crop", alpha=False, seed=0),
     "small": Look(size=256, style="photo", framing="crop", alpha=False, seed=0),
 }
 
 
-def prepared(look: Look) -> Prepared:
-    portrait = analyze(ASTRONAUT)
+@cache
+def astronaut() -> Portrait:
+    return analyze(ASTRONAUT)
+
+
+@cache
+def prepared(name: str) -> Prepared:
+    portrait, look = astronaut(), LOOKS[name]
     return MeshWarp("cpu").prepare(portrait, crop_face(portrait, 0, look.size), look)
 
 
@@ -57,7 +63,7 @@ def psnr_db(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.mark.parametrize("name", LOOKS)
 def test_torch_draws_the_same_pictures(name: str) -> None:
-    ready = prepared(LOOKS[name])
+    ready = prepared(name)
     moving = motion()
     shapes = [shape_of(ready, moving, frame) for frame in range(moving.n_frames)]
     # the device that is asked for is "cpu" only in the way torch draws
@@ -69,7 +75,7 @@ def test_torch_draws_the_same_pictures(name: str) -> None:
 
 
 def test_no_frame_depends_on_its_batch() -> None:
-    ready, moving = prepared(LOOKS["photo"]), motion()
+    ready, moving = prepared("photo"), motion()
     shapes = [shape_of(ready, moving, frame) for frame in range(moving.n_frames)]
     together = torch_raster.figures(ready, shapes, "cpu")
     pairs = [each for k in (0, 2) for each in torch_raster.figures(ready, shapes[k : k + 2], "cpu")]
@@ -95,7 +101,7 @@ def test_without_a_card_torch_is_not_looked_for(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_renderer_draws_in_batches_of_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole path of a card, with torch on the processor in its place."""
-    ready = prepared(replace(LOOKS["small"], size=128))
+    ready = prepared("small")
     figures = torch_raster.figures
     monkeypatch.setattr(
         torch_raster, "figures", lambda prepared, shapes, on: figures(prepared, shapes, "cpu")

@@ -194,9 +194,9 @@ def _smoothed(texture, map_x, map_y, j0, k0, dy, dx, step):  # type: ignore[no-u
 
 
 @compiled
-def compose(
+def compose(  # type: ignore[no-untyped-def]
     map_x, map_y, step, map_left, map_top, left, top, texture, clear, still, background, out
-):  # type: ignore[no-untyped-def]  # noqa: E501
+):
     """Draw the figure through a map over a still background, into `out`.
 
     Where neighbouring samples of the map lie on different surfaces, colours are averaged instead
