@@ -46,7 +46,15 @@ def changed(strip: Any, kept: shots.Record) -> list[str]:
     """Which directions differ from those that the take was made with."""
     now = of(strip, kept.n_frames)
     before = {name: kept.look.get(name, _UNSAID[name]) for name in FIELDS}
+    take = shots.known_take(strip)
+    if before["cues"] is None and take is not None and now["cues"] == _as_cues(take):
+        now["cues"] = None  # the markers stand where it was generated
     return [name for name in FIELDS if now[name] != before[name]]
+
+
+def _as_cues(take: takes.Take) -> list[dict[str, Any]]:
+    """The blinks of a take as markers would say them."""
+    return [{"frame": cue["frame"], "kind": "blink", "eye": cue["eye"]} for cue in take.cues]
 
 
 def moved(look: dict[str, Any], move: Move) -> dict[str, Any]:

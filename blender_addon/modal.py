@@ -11,6 +11,7 @@ from .job import Job, State
 from .jobs import JOBS
 
 TIMER_PERIOD_S = 0.1
+QUICK_JOB_S = 0.5  # drawing the window may take longer than drawing one frame
 STALLED_S = 3.0  # without a tick: the operator that should be running has died of an error
 QUICK_PERIOD_S = 0.01  # while a result is put onto the timeline, or one frame is waited for
 
@@ -36,6 +37,7 @@ class ANIMPORTRAIT_OT_run_jobs(bpy.types.Operator):
         JOBS.ticked_at = time.monotonic()
         self._reported = {job.id for job in JOBS.list if job.ended}
         self._set_timer(context, QUICK_PERIOD_S)
+        self._shown_at = time.monotonic()
         context.window_manager.modal_handler_add(self)
         context.window_manager.progress_begin(0, 100)
         context.workspace.status_text_set("Animate Portrait is working. ESC: cancel the job")
@@ -67,7 +69,8 @@ class ANIMPORTRAIT_OT_run_jobs(bpy.types.Operator):
         job = JOBS.current
         if job is not None:
             context.window_manager.progress_update(int(100 * job.fraction))
-        if job is None or time.monotonic() - self._shown_at >= TIMER_PERIOD_S:
+        pause_s = QUICK_JOB_S if JOBS.hurried else TIMER_PERIOD_S
+        if job is None or time.monotonic() - self._shown_at >= pause_s:
             self._shown_at = time.monotonic()
             strips.redraw()
 

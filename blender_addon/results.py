@@ -16,7 +16,19 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from . import directions, edited, fcurves, keys, landmarks, props, protocol, shots, strips, takes
+from . import (
+    directions,
+    edited,
+    fcurves,
+    keys,
+    landmarks,
+    layers,
+    props,
+    protocol,
+    shots,
+    strips,
+    takes,
+)
 from .carry import Move
 from .orders import Order
 from .strips import CannotUse
@@ -107,6 +119,7 @@ def _elements(order: Order, name: str, take: takes.Take) -> Iterator[None]:
     if order.place is not None:
         _reposition(strip, order, order.place)
     strips.show_folder(strip, take.folder)
+    layers.follow(strip, take.folder)
 
 
 def _reposition(strip: Any, order: Order, shown: Span) -> None:

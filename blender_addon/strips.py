@@ -171,6 +171,27 @@ def new_text_strip(scene: Any, text: str, channel: int, span: Span) -> Strip:
     return strip
 
 
+def new_meta(scene: Any, name: str, span: Span, above: Strip) -> Strip:
+    """An empty meta strip at the level of another strip, on a free channel over it."""
+    top = top_level(scene.sequence_editor)
+    channel = free_channel(top, span, above.channel + 1)
+    return top.new_meta(name, channel, span.start)
+
+
+def put_into(strip: Strip, meta: Strip) -> None:
+    """Moves a strip into a meta, over those that are there."""
+    channel = len(top_level(meta)) + 1
+    strip.move_to_meta(meta)
+    strip.channel = channel
+    _set(strip, "frame_final_end", handles(strip).end)  # the meta measures itself anew
+
+
+def place_handles(meta: Strip, shown: Span) -> None:
+    """Makes a meta strip play at `shown`; its strips stay where they are."""
+    _set(meta, "frame_final_start", shown.start)
+    _set(meta, "frame_final_end", shown.end)
+
+
 def set_elements(strip: Strip, names: list[str]) -> Iterator[None]:
     """Gives an image strip these files, all in its folder; yields after each, for slicing.
 

@@ -8,6 +8,7 @@ from . import (
     clipboard,
     directions,
     drawing,
+    layers,
     ops,
     orders,
     paragraph,
@@ -136,6 +137,7 @@ class ANIMPORTRAIT_PT_edit(SidebarPanel, bpy.types.Panel):
         row.operator(clipboard.ANIMPORTRAIT_OT_copy_edits.bl_idname, icon="COPYDOWN")
         row.operator(clipboard.ANIMPORTRAIT_OT_paste_edits.bl_idname, icon="PASTEDOWN")
         layout.operator(rigs.ANIMPORTRAIT_OT_animate_mesh.bl_idname, icon="SHAPEKEY_DATA")
+        layout.operator(layers.ANIMPORTRAIT_OT_lay_out_layers.bl_idname, icon="RENDERLAYERS")
 
 
 class ANIMPORTRAIT_PT_report(SidebarPanel, bpy.types.Panel):

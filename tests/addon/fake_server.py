@@ -213,6 +213,16 @@ class Server:
             same.write_bytes(png(grey))
         os.link(same, path)
 
+    def draw_layers(self, out: Path, spec: dict, drawn: dict) -> list[str]:
+        """The head is as grey as the frame, the background black."""
+        names = ["background", "head"] if spec["params"].get("layers") else []
+        for name in names:
+            (out / name).mkdir(exist_ok=True)
+            for frame, value in enumerate(drawn["lip_open"]):
+                grey = round(200 * value + 20) if name == "head" else 0
+                (out / name / f"{frame:06d}.png").write_bytes(png(grey))
+        return names
+
     def maybe_die(self, frame: int) -> None:
         if BEHAVIOUR.get("die_at") == frame:
             print("RuntimeError: the fake server is told to die", file=sys.stderr, flush=True)
@@ -247,7 +257,7 @@ class Server:
                 "overruled": [b for b in breaches if b["frame"] in accepted],
             },
             "cues": blinks(spec),
-            "layers": [],
+            "layers": self.draw_layers(out, spec, drawn),
             "spec": spec,
             "frame_keys": keys,
             "channels": drawn,

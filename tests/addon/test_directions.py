@@ -95,6 +95,7 @@ def test_cues_are_markers_that_can_be_moved_deleted_and_added(stage: Stage) -> N
     assert stage.bpy.ops.animportrait.show_cues() == {"FINISHED"}
     markers = stage.scene.timeline_markers
     assert {(m.name, m.frame - FIRST) for m in markers} == {("blink", 10), ("blink L", 40)}
+    assert changed(stage) == ()  # they say what was generated
     markers["blink"].frame = FIRST + 15
     markers.remove(markers["blink L"])
     mark(stage, "blink R", 60)
