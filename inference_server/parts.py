@@ -135,6 +135,7 @@ class Parts:
         cancelled: Callable[[], bool],
         lead: int = 0,
         words: tuple[Word, ...] = (),
+        on_heard: registry.Heed = registry.unheeded,
     ) -> tuple[SpokenMotion, str]:
         """What a motion source makes of the sound: that of params["mouth"], or the first one.
 
@@ -145,6 +146,7 @@ class Parts:
             params: those in keys.SOURCE_PARAMS count.
             lead: frames that are wanted beyond `n_frames`.
             words: of the transcript.
+            on_heard: told how much of the sound has been heard.
 
         Returns:
             The motion, with the warnings of sound and source; name and version of the source.
@@ -178,8 +180,12 @@ class Parts:
                 return _spoken_from(stored, fps)
             source: registry.MotionSource = registry.load(registry.MOTION_SOURCES, name)
             speech = heard[0] if heard else audio_io.read_speech(audio, blocks.around(audio))
-            _check(cancelled)
-            made = source.motion(speech, fps, count, seed, {**amounts, "words": words})
+
+            def heed(done: int, total: int) -> None:
+                _check(cancelled)
+                on_heard(done, total)
+
+            made = source.motion(speech, fps, count, seed, {**amounts, "words": words}, heed)
             label = f"{name} {source.version}"
             self._cache.store(key, _spoken_arrays(made, label))
             return made, label

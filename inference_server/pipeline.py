@@ -147,7 +147,7 @@ class Studio:
         with stages.stage("speech"):
             spoken, motion_source = self._parts.spoken(
                 spec.audio, spec.fps, spec.n_frames, spec.seed, spec.params, stages.cancelled,
-                spec.lead, spec.words,
+                spec.lead, spec.words, stages.telling("speech"),
             )  # fmt: skip
             for warning in spoken.warnings:
                 stages.warn(warning)
@@ -200,7 +200,8 @@ class Studio:
                 drawing.run(stages.on_event, stages.cancelled)
         with stages.stage("finish"):
             mesh = landmarks.blocks(lambda at: shot.renderer.landmarks(prepared, motion, at))
-            _save_landmarks(folder, stages.heeding(mesh), len(shot.keys))
+            heeded = stages.heeding("finish", mesh, landmarks.n_blocks)
+            _save_landmarks(folder, heeded, len(shot.keys))
             mouths = np.concatenate(list(lips.blocks(lambda at: _lips(_only(motion, at)))))
             with new_npz(folder.path / "motion.npz") as file:
                 for name, array in motion_arrays(motion, mouths).items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
@@ -39,13 +39,26 @@ class SpokenMotion:
     warnings: tuple[str, ...] = ()  # what the artist should know
 
 
+Heed = Callable[[int, int], None]  # told how much is done of how much; may raise to end it
+
+
+def unheeded(done: int, total: int) -> None:
+    """Go on."""
+
+
 class MotionSource(Protocol):
     """Turns speech into motion."""
 
     version: str
 
     def motion(
-        self, speech: Speech, fps: Fraction, n_frames: int, seed: int, params: Mapping[str, Any]
+        self,
+        speech: Speech,
+        fps: Fraction,
+        n_frames: int,
+        seed: int,
+        params: Mapping[str, Any],
+        heed: Heed = unheeded,
     ) -> SpokenMotion:
         """Motion of `n_frames` frames; frame i shows the sound at i / fps seconds.
 

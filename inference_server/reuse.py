@@ -22,6 +22,7 @@ class Rows:
         self._known = known
         self._n_frames = n_frames
         self.missing = [frame for frame in range(n_frames) if frame not in known]
+        self.n_blocks = -(-n_frames // _ROWS_AT_ONCE)
 
     def blocks(self, compute: Callable[[list[int]], Row]) -> Iterator[Row]:
         """All rows in order, some at a time; `compute` is asked for frames that are missing."""

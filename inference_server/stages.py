@@ -48,8 +48,13 @@ class Stages:
             yield
             self.on_event(Progress(name, 1, 1))
 
-    def heeding(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """The same blocks, with a look at the cancel before each."""
-        for block in blocks:
+    def telling(self, name: str) -> Callable[[int, int], None]:
+        """Something that reports how much of a stage is done of how much."""
+        return lambda done, total: self.on_event(Progress(name, done, total))
+
+    def heeding(self, name: str, blocks: Iterator[Block], total: int) -> Iterator[Block]:
+        """The same blocks of a stage, told one by one, with a look at the cancel before each."""
+        for done, block in enumerate(blocks):
             self.check()
+            self.on_event(Progress(name, done, total))
             yield block

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_server.datatypes import AudioRange, Speech
+from inference_server.registry import Heed, unheeded
 
 from .features import RATE
 
@@ -49,7 +50,7 @@ def around(audio: AudioRange) -> tuple[float, float | None]:
     return max(0, begin), LENGTH_S * blocks + AROUND_S
 
 
-def blocks(speech: Speech) -> Iterator[Block]:
+def blocks(speech: Speech, heed: Heed = unheeded) -> Iterator[Block]:
     """The blocks of a sound, in order; together they cover all of its samples."""
     rate = Speech.SAMPLE_RATE
     begin_s = speech.start_s - speech.before_s
@@ -62,6 +63,7 @@ def blocks(speech: Speech) -> Iterator[Block]:
     first_block = math.floor(speech.start_s / LENGTH_S)
     last_block = max(first_block + 1, math.ceil(end_of_range_s / LENGTH_S))
     for number in range(first_block, last_block):
+        heed(number - first_block, last_block - first_block)
         first = 0 if number == first_block else place(number * LENGTH_S)
         last = None if number == last_block - 1 else place((number + 1) * LENGTH_S)
         low = max(0, place(number * LENGTH_S - AROUND_S))

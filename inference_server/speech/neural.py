@@ -13,7 +13,7 @@ import numpy.typing as npt
 import scipy.ndimage
 
 from inference_server.datatypes import Speech
-from inference_server.registry import SpokenMotion
+from inference_server.registry import Heed, SpokenMotion, unheeded
 
 from . import blocks, contacts, hearing, lip_fit, phones, recogniser, words
 from .face import Amounts, complete
@@ -32,9 +32,9 @@ _USUAL_OPENING = 0.057 / LIFE_SIZE  # outer-eye distances, deviation; GRID 0.056
 _EVEN_REACH_S = 10.0
 _DOUBT_S = 2.0  # of usual speech, counted in
 _LEAST_EVENED, _MOST_EVENED = 0.5, 1.8
+_AT_ONCE_S = 0.06  # a voice that is heard by then begins with the sound
 # lips part well before a voice is heard and take their time after it: closing them at once in
 # every pause costs 0.08 of the correlation of opening and half of the closures on GRID's speakers
-_AT_ONCE_S = 0.06  # a voice that is heard by then begins with the sound
 _BEFORE_S, _AFTER_S, _RAMP_S = 0.45, 0.3, 0.25
 _TALKS = 0.5  # of that activity
 _SMOOTH = 1.0  # frames of 20 ms
@@ -52,7 +52,13 @@ class Neural:
         self._warnings = () if ears else (recogniser.MISSING,)
 
     def motion(
-        self, speech: Speech, fps: Fraction, n_frames: int, seed: int, params: Mapping[str, Any]
+        self,
+        speech: Speech,
+        fps: Fraction,
+        n_frames: int,
+        seed: int,
+        params: Mapping[str, Any],
+        heed: Heed = unheeded,
     ) -> SpokenMotion:
         """Motion of `n_frames` frames; frame i shows the sound at i / fps seconds.
 
@@ -69,7 +75,7 @@ class Neural:
         at = Frames(fps, n_frames, speech.before_s)
         script = words.script(params.get("words", ()), speech.before_s)
         spoken, *answers, known = blocks.joined(
-            _heard(block, style, script) for block in blocks.blocks(speech)
+            _heard(block, style, script) for block in blocks.blocks(speech, heed)
         )
         heard, audible = hearing.Heard(*answers), blocks.audible(speech, spoken)
         voice = heard

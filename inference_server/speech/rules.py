@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_server.datatypes import ARKIT_INDEX, Speech
-from inference_server.registry import SpokenMotion
+from inference_server.registry import Heed, SpokenMotion, unheeded
 
 from . import blocks
 from .bands import band_levels
@@ -32,7 +32,13 @@ class Rules:
     version = "1"
 
     def motion(
-        self, speech: Speech, fps: Fraction, n_frames: int, seed: int, params: Mapping[str, Any]
+        self,
+        speech: Speech,
+        fps: Fraction,
+        n_frames: int,
+        seed: int,
+        params: Mapping[str, Any],
+        heed: Heed = unheeded,
     ) -> SpokenMotion:
         """Motion of `n_frames` frames; frame i shows the sound at i / fps seconds.
 
@@ -48,7 +54,7 @@ class Rules:
         """
         amounts = Amounts.of(params)
         at = Frames(fps, n_frames, speech.before_s)
-        spoken, levels = blocks.joined(_heard(block) for block in blocks.blocks(speech))
+        spoken, levels = blocks.joined(_heard(block) for block in blocks.blocks(speech, heed))
         beyond = at.missing_steps(len(spoken))
         spoken, levels = np.pad(spoken, (0, beyond)), np.pad(levels, ((0, beyond), (0, 0)))
         shape = mouth(levels, blocks.audible(speech, spoken))

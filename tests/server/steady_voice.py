@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from inference_server.datatypes import ARKIT_INDEX, Motion, Speech
-from inference_server.registry import Entry, SpokenMotion
+from inference_server.registry import Entry, Heed, SpokenMotion, unheeded
 
 CYCLE = 8  # frames from one closure to the next
 
@@ -18,7 +18,13 @@ class SteadyVoice:
     version = "1"
 
     def motion(
-        self, speech: Speech, fps: Fraction, n_frames: int, seed: int, params: Mapping[str, Any]
+        self,
+        speech: Speech,
+        fps: Fraction,
+        n_frames: int,
+        seed: int,
+        params: Mapping[str, Any],
+        heed: Heed = unheeded,
     ) -> SpokenMotion:
         frames = np.arange(n_frames)
         expression = np.zeros((n_frames, 52), np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from inference_server.audio_io import read_speech
 from inference_server.cache import Cache
 from inference_server.datatypes import AudioRange, Motion, Speech
+from inference_server.errors import Cancelled
 from inference_server.keys import frame_keys
 from inference_server.parts import Parts
 from inference_server.performance import perform
@@ -68,7 +71,7 @@ def changed(old: Motion, first: int, new: Motion) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("mouth", ["neural", "rules"])
 @pytest.mark.parametrize("fps", [Fraction(24), Fraction(30000, 1001)])
-@pytest.mark.parametrize("begin_s", [3.2, 24.7, 33.0])  # the second lies over a border of blocks
+@pytest.mark.parametrize("begin_s", [3.2, 54.7, 61.0])  # the second lies over a border of blocks
 def test_trimming_changes_frames_near_the_cut_only(
     parts: Parts, dialogue: Path, mouth: str, fps: Fraction, begin_s: float
 ) -> None:
@@ -137,3 +140,22 @@ def test_what_lies_around_a_range_is_not_heard_by_the_mouth(dialogue: Path) -> N
     everywhere = np.ones(len(speech.samples) // 160 + 1, bool)
     heard = np.flatnonzero(blocks.audible(speech, everywhere))
     assert (heard[0], heard[-1]) == (1000, 1200)
+
+
+def test_long_sound_is_told_block_by_block_and_may_be_cancelled(
+    dialogue: Path, tmp_path: Path
+) -> None:
+    told: list[tuple[int, int]] = []
+    parts = Parts(Cache(tmp_path))
+    words = (AudioRange(dialogue), Fraction(24), None, 0, {"mouth": "rules"})
+    with pytest.raises(Cancelled):
+        parts.spoken(*words, lambda: bool(told), on_heard=_into(told))
+    assert [done for done, _ in told] == [0]
+    told.clear()
+    parts.spoken(*words, lambda: False, on_heard=_into(told))
+    total = math.ceil(75 / blocks.LENGTH_S)
+    assert told == [(done, total) for done in range(total)]
+
+
+def _into(told: list[tuple[int, int]]) -> Callable[[int, int], None]:
+    return lambda done, total: told.append((done, total))
