@@ -28,7 +28,7 @@ Curve = npt.NDArray[np.float64]
 LIFE_SIZE = 1.9  # the network is careful: what it hears is that much smaller than life
 # how careful depends on how well it knows the kind of voice, and how far people open their mouths
 # is not in the sound (correlation -0.16 over 19 tracked speakers): everybody opens as usual
-_USUAL_OPENING = 0.057 / LIFE_SIZE  # outer-eye distances, deviation; GRID 0.056, others 0.061
+_USUAL_OPENING = 0.055 / LIFE_SIZE  # outer-eye distances, deviation; GRID 0.056, others 0.061
 _EVEN_REACH_S = 10.0
 _DOUBT_S = 2.0  # of usual speech, counted in
 _LEAST_EVENED, _MOST_EVENED = 0.5, 1.8

@@ -38,8 +38,8 @@ class Config:
     pretrain_batch: int = 16
     pretrain_frames: int = 300  # 100 Hz
     pretrain_rate: float = 2e-3
-    tune_steps: int = 100  # more fit the few people better, and others worse
-    members: int = 5  # networks tuned from one beginning, whose weights are averaged
+    tune_steps: int = 150  # more fit the few people better, and others worse
+    members: int = 3  # networks tuned from one beginning, whose weights are averaged
     tune_batch: int = 12
     tune_frames: int = 260  # 100 Hz
     tune_rate: float = 1.5e-3

@@ -93,11 +93,11 @@ def leave_one_out(
     People whose clips may not teach are judged by the finished network.
     """
     licensed = [clip for clip in clips if clip.licence]
-    axes = components(licensed)
     people = sorted({clip.person for clip in licensed})
     verdict = Verdict()
     for person in [*people, ""]:
         teachers = [clip for clip in licensed if clip.person != person]
+        axes = components(teachers)
         path = out / "judged" / f"without_{person}.safetensors" if person else out / _RESULT
         if not path.exists():
             export(tune(config, start, teachers, axes, []), axes, teachers, path)
