@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
 import wave
 from pathlib import Path
 from typing import Any
@@ -166,15 +166,29 @@ def test_a_style_file_is_checked_before_anything_changes(stage: Stage) -> None:
         assert len(list(stage.folder.rglob("take.json"))) == curves
 
 
-@pytest.mark.skipif(not os.environ.get("ANIMATE_PORTRAIT_STYLE"), reason="no style file is named")
-def test_a_style_file_changes_the_mouth(stage: Stage) -> None:
+SMALL_MOUTH = """
+import sys
+import numpy as np
+from pathlib import Path
+from inference_server.speech.face import Habits
+from inference_server.speech.hearing import bundled
+from inference_server.speech.style import VoiceStyle, fingerprint, write_style
+network = bundled()
+hidden = network.net.mouth[-1].in_features
+arrays = np.zeros((12, hidden)), np.zeros(12), network.rest
+style = VoiceStyle(Habits(), 0.3, 0.3, fingerprint(network), *arrays)
+write_style(style, Path(sys.argv[1]), "made in a test")
+"""
+
+
+def test_a_style_file_beside_the_blend_changes_the_mouth(stage: Stage) -> None:
+    server = json.loads((Path(REAL_HOME) / "install.json").read_text())["command"][0]
+    path = stage.folder / "me.safetensors"
+    subprocess.run([server, "-c", SMALL_MOUTH, str(path)], check=True, cwd=REPOSITORY)
     shot = stage.animate(size=128)
     plain = np.array(take_of(shot)["generated"]["lip_open"])
-    (stage.folder / "me.safetensors").write_bytes(
-        Path(os.environ["ANIMATE_PORTRAIT_STYLE"]).read_bytes()
-    )
     shot.animportrait.voice_style = "//me.safetensors"
-    shot = stage.animate(size=128)
-    styled = take_of(shot)
-    assert styled["spec"]["params"]["voice_style"] == str(stage.folder / "me.safetensors")
-    assert np.abs(np.array(styled["generated"]["lip_open"]) - plain).max() > 0.02
+    assert stage.bpy.ops.animportrait.animate() == {"FINISHED"}
+    take = take_of(stage.shot)
+    assert take["spec"]["params"]["voice_style"] == str(path)
+    assert np.array(take["generated"]["lip_open"]).max() < 0.7 * plain.max()

@@ -10,6 +10,7 @@ last 3 s, 10 to 60 s teach and 24 other clips are scored. "heard" are the lips o
 """
 
 import sys
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,7 +30,7 @@ SCORES = ("r_open", "r_width", "ev_f1", "gain", "lmd")
 S1_SECONDS = (10, 20, 40, 60)
 S1_DRAWS, S1_TESTS = 3, 24
 LONG_S = 18.0
-STYLE = Path("/tmp/bench_voice_style.safetensors")
+STYLE = Path(tempfile.mkdtemp()) / "style.safetensors"
 
 
 def read(path, first=0.0, last=1.0):
