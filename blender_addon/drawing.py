@@ -85,7 +85,7 @@ class ANIMPORTRAIT_OT_animate(_Draws, bpy.types.Operator):
     def poll(cls, context: Any) -> bool:
         """A server, a sound, a portrait."""
         scene = strips.sequencer_scene(context)
-        reason = prefs.flaw(context) or subject.flaw(scene) or _pending(scene)
+        reason = prefs.flaw(context) or subject.flaw(scene) or pending(scene)
         if reason:
             cls.poll_message_set(reason)
         return not reason
@@ -148,7 +148,7 @@ class ANIMPORTRAIT_OT_follow_sound(_Draws, bpy.types.Operator):
     def poll(cls, context: Any) -> bool:
         """A shot whose sound was moved, trimmed, replaced, or whose frame rate was changed."""
         scene = strips.sequencer_scene(context)
-        reason = prefs.flaw(context) or ops.no_shot(scene) or _pending(scene)
+        reason = prefs.flaw(context) or ops.no_shot(scene) or pending(scene)
         if not reason and not sounds.difference(shots.active_shot(scene)):
             reason = "The shot fits its sound"
         if reason:
@@ -186,7 +186,7 @@ class ANIMPORTRAIT_OT_cancel(bpy.types.Operator):
 
 
 def _no_edits(scene: Any | None) -> str:
-    reason = ops.no_shot(scene) or _pending(scene)
+    reason = ops.no_shot(scene) or pending(scene)
     if reason or shots.is_stale():
         return reason
     status = shots.status(shots.active_shot(scene))
@@ -197,7 +197,8 @@ def _no_edits(scene: Any | None) -> str:
     return ""
 
 
-def _pending(scene: Any) -> str:
+def pending(scene: Any) -> str:
+    """Why the subject cannot be drawn now, as it is being drawn; empty when it is not."""
     shot, sound, portrait = subject.subject(scene)
     if shot is not None:
         queued = JOBS.pending(scene.name, shot.name)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .keys import Keys, write
+from .timing import Span
 
 FCurve = Any  # bpy.types.FCurve
 GROUP = "Animate Portrait"
@@ -153,6 +154,28 @@ def hold(curve: FCurve, frame: int, n_frames: int, value: float) -> None:
         next(p for p in points if p.co.x == frame).interpolation = "CONSTANT"
     if not (_get(points, "co", np.float32)[0::2] == frame + n_frames).any():
         pin(curve, np.array([frame + n_frames], np.float64), np.array([after]))
+
+
+def replace(
+    curve: FCurve,
+    span: Span,
+    frames: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
+    *,
+    held: bool,
+) -> None:
+    """Makes these the only keys of a stretch of scene frames; held ones keep their value."""
+    points = curve.keyframe_points
+    places = _get(points, "co", np.float32)[0::2]
+    for index in np.flatnonzero((places >= span.start) & (places < span.end))[::-1]:
+        points.remove(points[int(index)], fast=True)
+    pin(curve, frames, values)
+    if held:
+        kinds = _get(points, "interpolation", np.int32)
+        kinds[np.isin(_get(points, "co", np.float32)[0::2], frames)] = _value(
+            "interpolation", "CONSTANT"
+        )
+        points.foreach_set("interpolation", kinds)
 
 
 def reset(curve: FCurve, frames: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> None:

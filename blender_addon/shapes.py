@@ -269,6 +269,9 @@ class ANIMPORTRAIT_PT_shapes(SidebarPanel, bpy.types.Panel):
         row.operator(ANIMPORTRAIT_OT_save_shape.bl_idname, icon="ADD")
         row.operator(ANIMPORTRAIT_OT_export_shapes.bl_idname, text="", icon="EXPORT")
         row.operator(ANIMPORTRAIT_OT_import_shapes.bl_idname, text="", icon="IMPORT")
+        row = layout.row(align=True)
+        row.operator("animportrait.import_cues", icon="IMPORT")
+        row.operator("animportrait.export_cues", icon="EXPORT")
 
 
 _keymaps: list[tuple[Any, Any]] = []

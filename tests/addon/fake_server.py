@@ -113,6 +113,14 @@ class Server:
                 self.say(protocol.result(message["id"], self.hello()))
             elif method == "ping":
                 self.say(protocol.result(message["id"], {"uptime_s": 1.5, "busy": False}))
+            elif method == "import":
+                row = {str(f): 0.5 if 10 <= f < 20 else 0.0 for f in range(params["n_frames"])}
+                cues = [{"frame": f, "shape": s} for f, s in ((0, "X"), (10, "C"), (20, "X"))]
+                value = {"shapes": "Rhubarb", "cues": cues, "channels": {"lip_open": row}}
+                self.say(protocol.result(message["id"], value))
+            elif method == "export":
+                Path(params["file"]).write_text(f"{params['format']} of {params['take']}")
+                self.say(protocol.result(message["id"], {"file": params["file"], "cues": 3}))
             elif method == "render":
                 self.jobs.put((message["id"], params["spec"]))
             elif method == "cancel" and not BEHAVIOUR.get("deaf"):
