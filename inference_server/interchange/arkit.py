@@ -78,7 +78,7 @@ def read_csv(path: Path, text: str, fps: Fraction) -> Motion:
 
 def write_csv(motion: Motion) -> str:
     """What `read_csv` reads; the time code counts sixtieths of a second, or what is usual above."""
-    rate = next(rate for rate in sorted(_USUAL_RATES) if rate >= max(60, motion.fps))
+    rate = next(rate for rate in sorted(_USUAL_RATES) if rate >= max(60.0, float(motion.fps)))
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
     names = [name[0].upper() + name[1:] for name in _SHAPES]
