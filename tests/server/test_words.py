@@ -110,12 +110,14 @@ def test_an_unknown_language_is_named():
         align(AudioRange(SPEECH), TEXT, "tlh")
 
 
+@pytest.mark.slow
 def test_other_languages_are_approximate():
     found = align(AudioRange(SPEECH), "Guten Morgen, liebe Freunde", "de")
     assert found["approximate"] is True
     assert "their times are approximate" in found["warnings"][-1]
 
 
+@pytest.mark.slow
 def test_a_long_sound_is_aligned_in_windows(speech, found):
     times = 9
     samples = np.tile(speech.samples, times)
@@ -140,10 +142,10 @@ def test_a_cancel_is_heeded(speech):
         ("en", "portraits'", "P AO R T R AH T S"),
         ("en", "sunflowerpot", "S AH N F L AW ER P AA T"),
         ("en", "zzyx", "Z IY K S"),
-        ("de", "Wasser", "V AA S AA"),
-        ("fr", "bonjour", "B AO ZH UW R"),
-        ("es", "chico", "CH IY K OW"),
-        ("ru", "мама", "M AA M AA"),
+        pytest.param(*("de", "Wasser", "V AA S AA"), marks=pytest.mark.slow),
+        pytest.param(*("fr", "bonjour", "B AO ZH UW R"), marks=pytest.mark.slow),
+        pytest.param(*("es", "chico", "CH IY K OW"), marks=pytest.mark.slow),
+        pytest.param(*("ru", "мама", "M AA M AA"), marks=pytest.mark.slow),
     ],
 )
 def test_words_are_pronounced(language, text, expected):
@@ -151,6 +153,7 @@ def test_words_are_pronounced(language, text, expected):
     assert " ".join(phone.name for phone in sound) == expected
 
 
+@pytest.mark.slow
 def test_every_language_speaks_phones_of_the_model():
     texts = {"ru": "хлеб щётка", "uk": "їжак", "ja": "こんにちは", "ko": "안녕하세요"}
     known = set(acoustics.bundled().names)
