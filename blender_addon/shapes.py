@@ -258,7 +258,7 @@ class ANIMPORTRAIT_PT_shapes(SidebarPanel, bpy.types.Panel):
         row = layout.row(align=True)
         row.prop(view, "shape_set", text="")
         row.prop(view, "shape_frames")
-        grid = layout.grid_flow(columns=3, even_columns=True, align=True)
+        grid = layout.grid_flow(row_major=True, columns=3, even_columns=True, align=True)
         for name in every(scene).get(view.shape_set, {}):
             row = grid.row(align=True)
             button = row.operator(ANIMPORTRAIT_OT_apply_shape.bl_idname, text=name)

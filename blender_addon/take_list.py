@@ -95,7 +95,7 @@ class ANIMPORTRAIT_UL_takes(bpy.types.UIList):
         """The take that the strip shows has an eye."""
         shot = shots.active_shot(strips.sequencer_scene(context))
         shown = shot is not None and str(strips.shown_folder(shot)) == item.folder
-        row = layout.row(align=True)
+        row = layout.split(factor=0.8, align=True)
         row.label(text=item.text, icon="HIDE_OFF" if shown else "BLANK1")
         row.label(text=item.size)
 
@@ -153,7 +153,7 @@ class ANIMPORTRAIT_OT_list_takes(bpy.types.Operator):
             row = rows.add()
             row.folder = str(entry.folder)
             number = takes.take_number(entry.folder)
-            row.text = f"{number}  {entry.made}  {entry.style}  {entry.n_frames} fr"
+            row.text = f"{number}  {entry.style}  {entry.n_frames} fr  {entry.made}"
             row.size = f"{entry.freed_bytes / _MEGABYTE:.1f} MB"
             if entry.folder == folder:
                 getattr(context.window_manager, props.VIEW).take_index = index

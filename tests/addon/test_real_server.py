@@ -111,6 +111,21 @@ def test_an_edit_with_a_warm_server_is_quick(stage: Stage) -> None:
     assert min(times) < 2.0
 
 
+def test_the_current_frame_is_drawn_at_once_with_a_warm_server(stage: Stage) -> None:
+    shot = stage.animate(size=512)
+    times = []
+    for frame in range(20, 50, 5):
+        stage.key(shot, "lip_open", frame, 0.9 if frame % 2 else 0.1)
+        stage.scene.frame_set(FIRST + frame)
+        began = time.perf_counter()
+        assert stage.bpy.ops.animportrait.render_current_frame() == {"FINISHED"}
+        times.append(1000 * (time.perf_counter() - began))
+        shot = stage.shot
+        assert addon("shots").take_of(shot).rendered == 1
+    print(f"Render Current Frame: {min(times):.0f} to {max(times):.0f} ms")
+    assert min(times) <= 150
+
+
 def test_a_picture_without_a_face_is_named_and_placed_landmarks_help(stage: Stage) -> None:
     blank = stage.bpy.data.images.new("blank", 256, 256)
     blank.filepath_raw, blank.file_format = str(stage.folder / "blank.png"), "PNG"

@@ -55,6 +55,15 @@ class Desktop:
         self.move(x, y)
         self._xdotool("sleep", 0.05, "click", 1)
 
+    def hold(self, x: float, y: float, to_x: float, to_y: float, key: str = "") -> None:
+        """Drags with the left button; a key may be pressed before it is let go."""
+        self._xdotool("mousemove", x, y, "mousedown", 1)
+        for step in np.linspace(0.2, 1.0, 5):
+            self._xdotool("mousemove", x + step * (to_x - x), y + step * (to_y - y), "sleep", 0.03)
+        if key:
+            self._xdotool("sleep", 0.1, "key", key, "sleep", 0.1)
+        self._xdotool("mouseup", 1)
+
     def scroll(self, x: float, y: float, turns: int) -> None:
         """Turns the mouse wheel there, towards the end when positive."""
         self.move(x, y)

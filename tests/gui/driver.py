@@ -24,6 +24,7 @@ PERIOD_S = 0.02
 held = {"last": time.monotonic(), "longest_s": 0.0}  # how long Blender kept this timer waiting
 
 ticks: list[float] = []  # seconds
+picture: dict[str, float] = {}  # time.monotonic() of events
 
 
 def ours(name: str) -> Any:
@@ -124,6 +125,30 @@ def watch_ticks() -> None:
         ticks.append(worked if interrupted else taken)
 
     jobs.tick = watched
+
+
+def watch_picture() -> None:
+    """From now on, notes when a button of ours is pressed and when the strip shows another take."""
+    jobs = ours("jobs").JOBS
+    known = len(jobs.list) and jobs.list[-1].id
+    picture.clear()
+
+    def look() -> float | None:
+        last = jobs.list[-1] if jobs.list else None
+        if last is None or last.id == known:
+            return 0.002
+        picture.setdefault("pressed", time.monotonic())
+        if not last.ended:
+            return 0.002
+        picture["shown"] = time.monotonic()
+        return None
+
+    bpy.app.timers.register(look)
+
+
+def picture_after_s() -> float:
+    """How long it took from the job's beginning to its end."""
+    return picture["shown"] - picture["pressed"]
 
 
 def longest_hold_s() -> float:

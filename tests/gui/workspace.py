@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from .blender_window import BlenderWindow
@@ -50,6 +51,34 @@ def show_tab(blender: BlenderWindow) -> None:
         ),
         "a tab named Portrait",
     )
+
+
+def show_panels(blender: BlenderWindow, folder: Path, panels: dict[str, tuple[str, ...]]) -> None:
+    """Saves a picture of the window for each group of our panels, with only these, and open.
+
+    Args:
+        blender: the window; its other panels of ours are gone afterwards.
+        folder: for the pictures, `panel_<name>.png`.
+        panels: name of a picture -> labels of panels.
+    """
+    for name, labels in panels.items():
+        blender.ask(f"""
+for cls in bpy.types.Panel.__subclasses__() + [
+    each for base in bpy.types.Panel.__subclasses__() for each in base.__subclasses__()
+]:
+    if getattr(cls, "bl_category", "") != "Portrait" or hasattr(cls, "bl_parent_id"):
+        continue
+    if cls.is_registered:
+        bpy.utils.unregister_class(cls)
+    if cls.bl_label in {labels!r}:
+        cls.bl_idname = cls.__name__ + "_opened"  # Blender remembers that it was closed
+        cls.bl_options = set()
+        bpy.utils.register_class(cls)
+""")
+        show_tab(blender)
+        blender.desktop.move(800, 60)
+        time.sleep(0.7)  # the last redraw, for the picture's sake
+        blender.desktop.save(folder / f"panel_{name}.png")
 
 
 def lay_sound(blender: BlenderWindow, sound: Path, size: int, fps: int) -> None:
