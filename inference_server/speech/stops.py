@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import scipy.signal
 
 from .voice import STEPS_PER_S
 
@@ -37,13 +36,13 @@ def closures(
     """
     voice = levels[:, _SONORANT].mean(axis=1)
     gaps = []
-    for middle in scipy.signal.find_peaks(-voice, prominence=_DEPTH)[0]:
+    for middle in _dips(voice):
         around = slice(max(0, middle - _SIDE_STEPS), middle + _SIDE_STEPS + 1)
         before, after = voice[around.start : middle], voice[middle + 1 : around.stop]
         if not speaking[around].all() or len(before) == 0 or len(after) == 0:
             continue
         sides = min(before.max(), after.max())
-        if voice[middle] > _QUIET or sides < _LOUD:
+        if voice[middle] > _QUIET or sides < _LOUD or not _is_deep(voice, middle):
             continue
         border = (sides + voice[middle]) / 2
         begin = middle - _run(voice[middle::-1] < border)
@@ -55,6 +54,23 @@ def closures(
         if hiss <= _HISS and bright <= _BRIGHT:
             gaps.append((begin / STEPS_PER_S, end / STEPS_PER_S))
     return gaps
+
+
+def _dips(voice: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Steps that are lower than what is on both sides; the middle of a flat bottom."""
+    changes = np.flatnonzero(np.diff(voice))
+    begins, ends = changes[:-1] + 1, changes[1:]
+    bottoms = (voice[changes[:-1]] > voice[begins]) & (voice[changes[1:] + 1] > voice[begins])
+    return (begins + ends)[bottoms] // 2
+
+
+def _is_deep(voice: npt.NDArray[np.float32], dip: np.int64) -> bool:
+    """Whether the voice rises by _DEPTH on both sides before it falls below the dip."""
+    for side in (voice[dip::-1], voice[dip:]):
+        risen = np.flatnonzero(side - voice[dip] >= _DEPTH)
+        if len(risen) == 0 or side[: risen[0]].min() < voice[dip]:
+            return False
+    return True
 
 
 def _run(flags: npt.NDArray[np.bool_]) -> int:
