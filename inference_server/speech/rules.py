@@ -12,7 +12,7 @@ import numpy.typing as npt
 from inference_server.datatypes import ARKIT_INDEX, Speech
 from inference_server.registry import Heed, SpokenMotion, unheeded
 
-from . import blocks
+from . import blocks, head
 from .bands import band_levels
 from .face import Amounts, Habits, complete
 from .frames import Frames
@@ -24,6 +24,7 @@ Steps = npt.NDArray[np.float64]  # (M, ...), every 10 ms
 
 _CLOSING_PER_S = 10.0  # jawOpen per second on the way into and out of a closure
 _LIPS_CLOSE = 0.25  # share of a closure that the lips make; the jaw makes the rest
+_NO_WORDS = "Words move the mouth only when Mouth is Neural; rules listen to the sound alone."
 
 
 class Rules:
@@ -54,23 +55,30 @@ class Rules:
         """
         amounts = Amounts.of(params)
         at = Frames(fps, n_frames, speech.before_s)
-        spoken, levels = blocks.joined(_heard(block) for block in blocks.blocks(speech, heed))
+        spoken, swell, levels = blocks.joined(
+            _heard(block) for block in blocks.blocks(speech, heed)
+        )
         beyond = at.missing_steps(len(spoken))
-        spoken, levels = np.pad(spoken, (0, beyond)), np.pad(levels, ((0, beyond), (0, 0)))
+        spoken, swell = (np.pad(values, (0, beyond)) for values in (spoken, swell))
+        levels = np.pad(levels, ((0, beyond), (0, 0)))
         shape = mouth(levels, blocks.audible(speech, spoken))
         opening = mouth(levels, spoken).opening
         origin_s = speech.start_s - speech.before_s
         gaps = closures(levels, spoken)
         expression = np.zeros((n_frames, 52))
         _set_mouth(expression, shape, gaps, at, amounts.lips)
-        motion = complete(expression, opening, spoken, origin_s, at, seed, amounts, Habits(), {})
-        return SpokenMotion(motion, at(shape.active) == 0, at.windows(gaps))
+        motion = complete(
+            expression, opening, spoken, swell, origin_s, at, seed, amounts, Habits(), {}
+        )
+        warnings = (_NO_WORDS,) if params.get("words") else ()
+        return SpokenMotion(motion, at(shape.active) == 0, at.windows(gaps), warnings)
 
 
-def _heard(block: blocks.Block) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+def _heard(block: blocks.Block) -> tuple[npt.NDArray[Any], ...]:
+    """Of one block: where somebody speaks, how the head sways with it, levels of bands."""
     spoken = speaking(block.samples)
-    levels = band_levels(block.samples, spoken)
-    return block.own(spoken, STEPS_PER_S), block.own(levels, STEPS_PER_S)
+    rows = spoken, head.swell(block.samples, spoken), band_levels(block.samples, spoken)
+    return tuple(block.own(values, STEPS_PER_S) for values in rows)
 
 
 def _set(expression: Steps, values: Steps, *names: str) -> None:

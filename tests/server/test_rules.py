@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from inference_server.audio_io import read_speech
-from inference_server.datatypes import ARKIT_INDEX, AudioRange, Speech
+from inference_server.datatypes import ARKIT_INDEX, AudioRange, Speech, Word
 from inference_server.motion.channels import measure, with_look
 from inference_server.motion.closures import enforce
 from inference_server.motion.lids import lids
@@ -41,6 +41,13 @@ def move(speech: Speech, fps=25, n_frames=None, seed=0, **params):
     fps = Fraction(fps)
     n_frames = int(speech.duration_s * fps) if n_frames is None else n_frames
     return load(MOTION_SOURCES, "rules").motion(speech, fps, n_frames, seed, params)
+
+
+def test_words_are_not_heeded_and_a_warning_says_so(speech):
+    word = Word("papa", 0.2, 0.6)
+    told = move(speech, words=(word,))
+    assert any("Mouth is Neural" in warning for warning in told.warnings)
+    assert same(told, move(speech))
 
 
 def same(a, b) -> bool:
