@@ -4,8 +4,8 @@ Little is learned from little. The change of the last layer is a ridge regressio
 network missed; how much it is doubted is chosen on parts of the clip that were left out, and
 within one standard error of the best the least change is taken, down to none. On the mean of ten
 halves of clips of strangers no score of the other half got worse; single ones did (opening by up
-to .04 of correlation, width by .11). What is slower than two seconds is posture, or a head that was not wholly taken
-out of the tracked points: it is kept out of the regression.
+to .04 of correlation, width by .11). What is slower than two seconds is posture, or a head that
+was not wholly taken out of the tracked points: it is kept out of the regression.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def move(speech: Speech, fps=25, n_frames=None, seed=0, **params):
 
 
 def test_words_are_not_heeded_and_a_warning_says_so(speech):
-    word = Word("papa", 0.2, 0.6)
+    word = Word("papa", 0.2, 0.6, 0.2, 0.6, "papa")
     told = move(speech, words=(word,))
     assert any("Mouth is Neural" in warning for warning in told.warnings)
     assert same(told, move(speech))
