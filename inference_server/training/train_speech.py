@@ -69,10 +69,7 @@ def _cpu_s() -> float:
 
 
 def synchronise(net: SpeechNet, axes: Components, clips: Sequence[Clip]) -> list[Clip]:
-    """Remove the sound offset of each clip that did not teach; drop those where it is unclear.
-
-    GRID, which teaches, was recorded in sync.
-    """
+    """Remove the sound offset of each clip that did not teach; drop those where it is unclear."""
     corrected = []
     for clip in clips:
         if clip.licence:
