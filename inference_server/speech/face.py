@@ -62,6 +62,7 @@ def complete(
     expression: Curve,
     opening: Curve,
     speaking: npt.NDArray[np.bool_],
+    swell: Curve,
     start_s: float,
     at: Frames,
     seed: int,
@@ -75,6 +76,7 @@ def complete(
         expression: (N, 52) ARKit weights; written to.
         opening: (M,) of the mouth, every 10 ms, about 0..1: where it opens wide, syllables stress.
         speaking: (M,) from voice.speaking.
+        swell: (M,) from head.swell.
         start_s: where the stretch begins in the sound.
         at: the frames of the shot.
         seed: of the shot.
@@ -82,7 +84,8 @@ def complete(
         habits: of the person.
         native: passed on.
     """
-    angles = head.sway(speaking, start_s, seed, habits.sway_deg, habits.sway_speed) * amounts.head
+    angles = head.sway(speaking, start_s, seed, habits.sway_deg, habits.sway_speed, swell)
+    angles = angles * amounts.head
     stress = brows.stress(opening)
     angles = angles + head.nods(stress) * amounts.nods
     look = gaze.fixations(len(speaking), start_s, seed) * amounts.eyes

@@ -2,22 +2,28 @@
 
 Prosody does not predict head motion (aligned sound did no better than mismatched sound on 39
 speakers), so the sway is drawn, with the speeds that talking heads were measured to have. Its
-amplitude is half of theirs: a portrait that sways as far as a live speaker looks restless.
+amplitude is half of theirs: a portrait that sways as far as a live speaker looks restless. It
+sways more while the voice is louder than it usually is, at any level of the recording.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.ndimage
 
 from .seeded import white
-from .voice import STEPS_PER_S
+from .voice import STEPS_PER_S, loudness
 
 STD_DEG = (2.5, 2.0, 1.5)  # yaw, pitch, roll while speaking
 SPEED = (3.5, 3.9, 2.6)  # rad/s; speed / amplitude of yaw, pitch, roll
 _IN_SILENCE = 0.65  # of the amplitude while speaking
-_SETTLE_S = 1.0  # over which the amplitude follows speech
+_SETTLE_S = 1.0  # over which the amplitude follows speech and its loudness
+_MORE_PER_DB = 1 / 15  # of the amplitude, where the voice is louder than usual
+_MOST_MORE = 0.4
+_USUAL_REACH_S = 7.0  # what is usual is heard within this distance
 _MEMORY_S = 5.0  # after which the oscillator has forgotten a push
 _STREAM = 10
 _NOD_DEG = 3.5  # down, on the strongest stress
@@ -32,6 +38,7 @@ def sway(
     seed: int,
     std_deg: tuple[float, float, float] = STD_DEG,
     speed: tuple[float, float, float] = SPEED,
+    swell: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Yaw, pitch and roll in degrees, (M, 3), every 10 ms.
 
@@ -41,6 +48,7 @@ def sway(
         seed: of the shot.
         std_deg: of yaw, pitch, roll while speaking.
         speed: rad/s, speed over amplitude of each.
+        swell: (M,) how much larger the amplitude is where the voice is louder; nowhere.
     """
     n_steps = len(speaking)
     first = round(start_s * STEPS_PER_S)
@@ -52,7 +60,34 @@ def sway(
         response *= deviation / np.linalg.norm(response)
         pushes = white(seed, _STREAM + axis, first - memory + 1, n_steps + memory - 1)
         angles[:, axis] = np.convolve(pushes, response, "valid")
-    return angles * _amplitude(speaking)[:, None]
+    amplitude = _IN_SILENCE + (1 - _IN_SILENCE) * _settled(speaking)
+    if swell is not None:
+        amplitude *= 1 + swell
+    return angles * amplitude[:, None]
+
+
+def swell(
+    samples: npt.NDArray[np.float32], speaking: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """How much louder than usual the voice is, as a share of the sway, (M,), every 10 ms.
+
+    It is between -0.4 and 0.4 and about 0 on average over speech, and 0 in silence.
+
+    Args:
+        samples: (T,) 16 kHz at any level.
+        speaking: (M,) from voice.speaking.
+    """
+    share = _settled(speaking)
+    power = _settled(np.where(speaking, 10 ** (loudness(samples) / 10), 0))
+    level = 10 * np.log10(power / np.maximum(share, 1e-9) + 1e-12)
+    width = 2 * round(_USUAL_REACH_S * STEPS_PER_S) + 1
+    total, count = (
+        scipy.ndimage.uniform_filter1d(values, width, mode="constant")
+        for values in (np.where(speaking, level, 0), speaking.astype(np.float64))
+    )
+    usual = total / np.maximum(count, 0.5 / width)
+    more: npt.NDArray[np.float64] = np.clip((level - usual) * _MORE_PER_DB, -_MOST_MORE, _MOST_MORE)
+    return more * share
 
 
 def nods(stress: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -79,9 +114,9 @@ def _tops(stress: npt.NDArray[np.float64], reach: int) -> npt.NDArray[np.int64]:
     return borders.reshape(-1, 2).sum(1) // 2
 
 
-def _amplitude(speaking: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+def _settled(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """The values around each moment, (M,), weighted by how near they are."""
     reach = round(_SETTLE_S * STEPS_PER_S)
     window = np.hanning(2 * reach + 1)
-    padded = np.pad(speaking.astype(np.float64), reach, mode="edge")
-    share = np.convolve(padded, window / window.sum(), "valid")
-    return _IN_SILENCE + (1 - _IN_SILENCE) * share
+    padded = np.pad(values.astype(np.float64), reach, mode="edge")
+    return np.convolve(padded, window / window.sum(), "valid")

@@ -15,7 +15,7 @@ import scipy.ndimage
 from inference_server.datatypes import Speech
 from inference_server.registry import Heed, SpokenMotion, unheeded
 
-from . import blocks, contacts, hearing, lip_fit, phones, recogniser, words
+from . import blocks, contacts, head, hearing, lip_fit, phones, recogniser, words
 from .face import Amounts, complete
 from .features import RATE, log_mel, normalise
 from .frames import Frames
@@ -74,7 +74,7 @@ class Neural:
         style = read_style(Path(chosen), hearing.bundled()) if chosen else NOBODY
         at = Frames(fps, n_frames, speech.before_s)
         script = words.script(params.get("words", ()), speech.before_s)
-        spoken, *answers, known = blocks.joined(
+        spoken, swell, *answers, known = blocks.joined(
             _heard(block, style, script) for block in blocks.blocks(speech, heed)
         )
         heard, audible = hearing.Heard(*answers), blocks.audible(speech, spoken)
@@ -86,7 +86,17 @@ class Neural:
             )
         origin_s = speech.start_s - speech.before_s
         said = express(
-            heard, known, spoken, at, style, amounts, origin_s, seed, audible=audible, voice=voice
+            heard,
+            known,
+            spoken,
+            at,
+            style,
+            amounts,
+            origin_s,
+            seed,
+            audible=audible,
+            voice=voice,
+            swell=swell,
         )
         return replace(said, warnings=(*self._warnings, *style.warnings))
 
@@ -94,11 +104,15 @@ class Neural:
 def _heard(
     block: blocks.Block, style: VoiceStyle, said: words.Script
 ) -> tuple[npt.NDArray[Any], ...]:
-    """Of one block: where somebody speaks, what the network hears, and the recogniser."""
+    """Of one block: speech, sway of the head, what the network hears, and the recogniser."""
     spoken = speaking(block.samples)
     heard, known = listen(block.samples, spoken, style, said.after(block.begin_s))
     answers = (heard.coefficients, heard.closed, heard.visemes, known)
-    return block.own(spoken, STEPS_PER_S), *(block.own(rows, RATE) for rows in answers)
+    steps = spoken, head.swell(block.samples, spoken)
+    return (
+        *(block.own(rows, STEPS_PER_S) for rows in steps),
+        *(block.own(rows, RATE) for rows in answers),
+    )
 
 
 def listen(
@@ -158,6 +172,7 @@ def express(
     network: hearing.Network | None = None,
     audible: npt.NDArray[np.bool_] | None = None,
     voice: hearing.Heard | None = None,
+    swell: Curve | None = None,
 ) -> SpokenMotion:
     """The motion of a face that says what was heard.
 
@@ -173,9 +188,11 @@ def express(
         network: that heard it; the bundled one.
         audible: (M,) where the shot lets one hear that; everywhere.
         voice: in which stresses are heard, where words were moved in `heard`.
+        swell: (M,) from head.swell; nowhere.
     """
     missing = (0, at.missing_steps(len(spoken)))
     active = activity_of(np.pad(spoken if audible is None else audible, missing))
+    swell = np.pad(np.zeros(len(spoken)) if swell is None else swell, missing)
     spoken = np.pad(spoken, missing)
     active_50 = active[:: STEPS_PER_S // RATE][: len(known)]
     life = at(active) * amounts.lips
@@ -187,7 +204,9 @@ def express(
     opening = _opening(voice or heard, style, activity_of(spoken), network)
     native = {"lips": missed}
     habits = style.habits
-    motion = complete(expression, opening, spoken, start_s, at, seed, amounts, habits, native)
+    motion = complete(
+        expression, opening, spoken, swell, start_s, at, seed, amounts, habits, native
+    )
     return SpokenMotion(motion, at(active) == 0, at.windows(gaps))
 
 

@@ -5,11 +5,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import scipy.ndimage
+from conftest import FIXTURES
 
+from inference_server.audio_io import read_speech
+from inference_server.datatypes import AudioRange, Speech
 from inference_server.motion.lids import lids
+from inference_server.registry import MOTION_SOURCES, load
 from inference_server.speech import blinks, brows, gaze, head
 from inference_server.speech.frames import Frames
-from inference_server.speech.voice import STEPS_PER_S
+from inference_server.speech.voice import STEP, STEPS_PER_S
 
 TEN_MINUTES = 600 * STEPS_PER_S
 TALKING = np.ones(TEN_MINUTES, bool)
@@ -48,6 +52,52 @@ def test_the_head_sways_less_in_pauses_and_at_the_same_places():
     talk, pause = slice(400, 600), slice(1400, 1600)
     assert share[talk] == pytest.approx(1, abs=1e-6)
     assert share[pause] == pytest.approx(0.65, abs=1e-6)
+
+
+def test_the_sway_swells_with_the_voice_whatever_the_gain_and_on_average_not_at_all():
+    speaking = np.arange(6000) % 2000 < 1500  # pauses of five seconds
+    loud = np.arange(6000) % 500 < 250
+    rng = np.random.default_rng(0)
+    sound = rng.normal(0, 0.1, 6000 * STEP) * np.repeat(np.where(loud, 1, 0.4), STEP)
+    samples = (sound * np.repeat(np.where(speaking, 1, 0.01), STEP))[:-1].astype(np.float32)
+    swell = head.swell(samples, speaking)
+    middle = scipy.ndimage.binary_erosion(loud, iterations=80)
+    assert swell[middle & speaking].min() > 0.1
+    soft = scipy.ndimage.binary_erosion(~loud & speaking, iterations=80)
+    assert swell[soft].max() < -0.1
+    assert swell[speaking].mean() == pytest.approx(0, abs=0.02)
+    assert np.abs(swell).max() <= 0.4
+    assert not swell[1610:1890].any()
+    assert head.swell(samples / 100, speaking) == pytest.approx(swell, abs=1e-3)
+    plain = head.sway(speaking, 0.0, 3)
+    assert head.sway(speaking, 0.0, 3, swell=swell) == pytest.approx(plain * (1 + swell)[:, None])
+
+
+def test_a_scream_and_a_whisper_stay_within_bounds():
+    gain = np.repeat(10.0 ** -np.array([3, 0, 3, 1]), 400 * STEP)
+    samples = (np.random.default_rng(0).normal(0, 0.3, 1600 * STEP) * gain).astype(np.float32)
+    swell = head.swell(samples[:-1], np.ones(1600, bool))
+    assert (swell.min(), swell.max()) == pytest.approx((-0.4, 0.4))
+
+
+@pytest.mark.parametrize("source", ["rules", "neural"])
+def test_louder_passages_of_a_file_move_the_head_more(source):
+    """The same sentence four times, the later two at a third of the amplitude."""
+    once = read_speech(AudioRange(FIXTURES / "speech.wav")).samples
+    moves = load(MOTION_SOURCES, source).motion
+
+    def turning(*gains: float) -> np.ndarray:
+        samples = np.concatenate([once * np.float32(gain) for gain in gains])
+        speech = Speech(samples, 0.0, len(samples) / Speech.SAMPLE_RATE, "")
+        n_frames = int(speech.duration_s * 25)
+        return moves(speech, Fraction(25), n_frames, 3, {"nod_amount": 0.0}).motion.head
+
+    alike = np.abs(turning(0.9, 0.9, 0.9, 0.9))
+    unlike, softly = np.abs(turning(0.9, 0.9, 0.3, 0.3)), np.abs(turning(0.09, 0.09, 0.03, 0.03))
+    half, near = len(alike) // 2, 125
+    assert unlike[half - near : half].sum() > 1.1 * alike[half - near : half].sum()
+    assert unlike[half : half + near].sum() < 0.9 * alike[half : half + near].sum()
+    assert softly.sum(1) == pytest.approx(unlike.sum(1), rel=0.1, abs=0.2)
 
 
 def test_nods_fall_on_strong_stresses_only(opening):
