@@ -25,6 +25,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from .clipping import Meter
 from .datatypes import AudioRange, Speech
 from .errors import AudioUnreadable
 
@@ -59,8 +60,9 @@ def read_speech(audio: AudioRange, around: Around | None = None) -> Speech:
     """The stretch `audio` of a sound file, mixed to one channel, without DC offset.
 
     The level is left as recorded. A range that ends beyond the sound is filled up with silence,
-    as Blender's timeline plays it; `warnings` say so. Channels that are silent throughout the range
-    do not count in the mix, so one-sided recordings keep their level.
+    as Blender's timeline plays it; `warnings` say so, and how much of it is clipped. Channels that
+    are silent throughout the range do not count in the mix, so one-sided recordings keep their
+    level.
 
     Args:
         audio: the range.
@@ -72,10 +74,10 @@ def read_speech(audio: AudioRange, around: Around | None = None) -> Speech:
     _check_range(audio)
     wider = _wider(audio, around) if around else audio
     try:
-        samples = _decoded(wider, _open(audio.path))
+        samples, meter = _decoded(wider, _open(audio.path), audio)
     except _Damaged as failure:  # ffmpeg finds its way back after a hole, libsndfile does not
         log.warning('"%s" is damaged: %s', audio.path.name, failure)
-        samples = _decoded(wider, _open_ffmpeg(audio.path))
+        samples, meter = _decoded(wider, _open_ffmpeg(audio.path), audio)
     rate = Speech.SAMPLE_RATE
     before = round(audio.start_s * rate) - round(wider.start_s * rate)
     if len(samples) <= before:
@@ -83,9 +85,10 @@ def read_speech(audio: AudioRange, around: Around | None = None) -> Speech:
     peak = float(np.abs(samples).max())
     if peak > _FULL_SCALE:
         samples /= np.float32(peak)
-    warnings: tuple[str, ...] = ()
+    warnings = meter.warnings(audio.path.name)
     if audio.duration_s is not None:
-        samples, warnings = _filled_up(samples, before, audio)
+        samples, ends = _filled_up(samples, before, audio)
+        warnings += ends
     key = hashlib.sha256(samples.data).hexdigest()
     length = len(samples) - before
     if audio.duration_s is not None:
@@ -106,8 +109,12 @@ def duration_s(path: Path) -> float:
     return sum(len(block) for block in source.blocks(0, None)) / source.rate
 
 
-def _decoded(audio: AudioRange, source: _Source) -> npt.NDArray[np.float32]:
+def _decoded(
+    audio: AudioRange, source: _Source, metered: AudioRange
+) -> tuple[npt.NDArray[np.float32], Meter]:
     """The range as 16 kHz mono, (T,), T > 0; shorter than asked for where the file ends.
+
+    The meter has heard what of it is in the range `metered`.
 
     The samples are those of the whole file read at once: the cut is made after resampling and
     filtering. Both begin at a mark, one every two minutes, so that ranges which overlap have equal
@@ -127,13 +134,15 @@ def _decoded(audio: AudioRange, source: _Source) -> npt.NDArray[np.float32]:
     if n_out is not None:
         count = math.ceil(((skip_out + n_out) / rate_out + _MARGIN_S) * source.rate)
     weights = _channel_weights(source, first, count)
-    samples = _resampled(source, first, count, weights)
+    meter = Meter.of(metered, source.rate, first)
+    samples = _resampled(source, first, count, weights, meter)
     if len(samples) <= skip_out:
         where = f" at {audio.start_s:g} s" if first_out else ""
         message = f'"{audio.path.name}" holds no sound that can be decoded{where}.'
         raise AudioUnreadable(message, _RE_ENCODE)
     _remove_dc(samples)
-    return samples[skip_out:] if n_out is None else samples[skip_out : skip_out + n_out]
+    end = None if n_out is None else skip_out + n_out
+    return samples[skip_out:end], meter
 
 
 def _check_range(audio: AudioRange) -> None:
@@ -389,13 +398,18 @@ def _layout_weights(source: _Source) -> npt.NDArray[np.float64]:
 
 
 def _resampled(
-    source: _Source, first: int, count: int | None, weights: npt.NDArray[np.float32]
+    source: _Source,
+    first: int,
+    count: int | None,
+    weights: npt.NDArray[np.float32],
+    meter: Meter,
 ) -> npt.NDArray[np.float32]:
-    """Frames `first` and following as 16 kHz mono, (T,)."""
+    """Frames `first` and following as 16 kHz mono, (T,); the meter hears them too."""
     same_rate = source.rate == Speech.SAMPLE_RATE
     stream = soxr.ResampleStream(source.rate, Speech.SAMPLE_RATE, 1, dtype="float32", quality="HQ")
     collected = bytearray()  # grows in place: joining blocks would take the memory twice
     for block in source.blocks(first, count):
+        meter.hear(block)
         mono = np.ascontiguousarray(_finite(block) @ weights)
         collected += (mono if same_rate else stream.resample_chunk(mono)).tobytes()
     if collected and not same_rate:

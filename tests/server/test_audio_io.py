@@ -1,5 +1,6 @@
 """Sounds of every kind come in as 16 kHz mono, at the right time and the right level."""
 
+import re
 import subprocess
 import tracemalloc
 from pathlib import Path
@@ -170,6 +171,35 @@ def test_range_is_cut_and_filled_with_silence(tmp_path):
     assert speech.warnings == ('"a.wav" ends 1.500 s before the range does: the rest is silence.',)
     less_than_a_frame_of_film = AudioRange(tmp_path / "a.wav", 2.5, 0.54)
     assert read_speech(less_than_a_frame_of_film).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"),
+    [("a.wav", "PCM_16"), ("a.wav", "PCM_U8"), ("a.wav", "ULAW"), ("a.wav", "FLOAT")],
+)
+def test_clipped_sound_is_told_with_its_share(tmp_path, name, subtype):
+    """A sine is cut off at half of its height for two thirds of the time."""
+    sine = np.sin(2 * np.pi * 220 * np.arange(44100) / 44100)
+    cut = np.stack([np.clip(2 * sine, -1, 1), 0.1 * sine], axis=1)
+    soundfile.write(tmp_path / name, np.concatenate([0.4 * cut, cut]), 44100, subtype)
+    loud = AudioRange(tmp_path / name, 1.0, 1.0)
+    [warning] = read_speech(loud).warnings
+    found = re.fullmatch(r'"a.wav" is clipped: (.*)% of its samples are at full scale. .*', warning)
+    assert found
+    assert float(found[1]) == pytest.approx(66.7, abs=1.5)
+    assert read_speech(AudioRange(tmp_path / name, 0.0, 0.99)).warnings == ()
+    assert read_speech(loud, (0.0, None)).warnings == (warning,)
+    whole = read_speech(AudioRange(tmp_path / name)).warnings[0]
+    assert float(whole.split()[3][:-1]) == pytest.approx(33.3, abs=1)
+
+
+def test_what_is_loud_but_whole_is_not_told_as_clipped(tmp_path):
+    """Peaks at full scale, and floats above it that nothing has cut off."""
+    rng = np.random.default_rng(0)
+    voice = rng.normal(0, 0.2, 44100)
+    for name, subtype, peak in (("a.wav", "PCM_16", 1.0), ("b.wav", "FLOAT", 1.6)):
+        soundfile.write(tmp_path / name, voice / np.abs(voice).max() * peak, 44100, subtype)
+        assert read_speech(AudioRange(tmp_path / name)).warnings == ()
 
 
 def test_same_range_same_key_and_other_range_other_key(tmp_path):
