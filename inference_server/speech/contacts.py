@@ -1,4 +1,4 @@
-"""Where lips, teeth and tongue touch: closures for P, B, M, and F, V, TH, L made visible."""
+"""What lips, teeth and tongue must show: closures for P, B, M; F, V, TH, L; a round U and W."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from .visemes import VISEMES
 
 Curve = npt.NDArray[np.float64]
 
-_PBM, _FV, _TH, _L = (VISEMES.index(name) for name in ("PBM", "FV", "TH", "L"))
+_WIDE = ("mouthStretchLeft", "mouthStretchRight", "mouthSmileLeft", "mouthSmileRight")
+_PBM, _FV, _TH, _L, _U = (VISEMES.index(name) for name in ("PBM", "FV", "TH", "L", "U"))
 _SURE_PHONE = 0.5  # of `sure`: 78 % of such frames are a P, B or M, and 91 % of all are found
 _POSSIBLE = 0.25  # chance of closed lips that such a phone needs from the network
 _SURE_CLOSED = 0.6  # chance of closed lips that needs no phone
@@ -26,6 +27,11 @@ _TEETH_ROLL, _TEETH_LIP_UP, _TEETH_JAW = 0.5, 0.12, 0.10  # weights of a full F
 _BEGINS, _FULL = 0.3, 0.55  # of `sure`, where teeth and tongue begin to show, and are in full view
 _TONGUE_TH, _TONGUE_L = 0.15, 0.06  # tongueOut
 _SOFT_S = 0.02
+# weights of a full U, which the network's mean of many people draws as wide and open as an E; of
+# seven settings a middle one: width follows GRID's six speakers better (.47 instead of .43), the
+# fourteen wild ones worse (.56 instead of .58)
+_ROUND_PUCKER, _ROUND_FUNNEL, _ROUND_JAW = 0.45, 0.35, 0.25
+_ROUND_BEGINS, _ROUND_FULL = 0.15, 0.45  # of `sure`
 
 
 def closures(
@@ -77,24 +83,30 @@ def sure(heard: Heard, phones: Phones) -> Curve:
 
 
 def touch(heard: Heard, phones: Phones) -> Curve:
-    """(U, 3) how much the frame is an F or V, a TH, and an L; 0..1."""
-    shown = sure(heard, phones)[:, (_FV, _TH, _L)]
-    sharp = np.clip((shown - _BEGINS) / (_FULL - _BEGINS), 0, 1)
+    """(U, 4) how much the frame is an F or V, a TH, an L, and a U or W; 0..1."""
+    shown = sure(heard, phones)[:, (_FV, _TH, _L, _U)]
+    begins = np.array([_BEGINS, _BEGINS, _BEGINS, _ROUND_BEGINS])
+    full = np.array([_FULL, _FULL, _FULL, _ROUND_FULL])
+    sharp = np.clip((shown - begins) / (full - begins), 0, 1)
     return scipy.ndimage.gaussian_filter1d(sharp, _SOFT_S * RATE, axis=0)
 
 
 def show(expression: Curve, touching: Curve) -> None:
-    """Lay the lower lip against the teeth for F and V, show the tongue for TH and L; in place.
+    """Lay the lip against the teeth for F and V, show the tongue, round the lips; in place.
 
     Args:
         expression: (N, 52) ARKit weights.
-        touching: (N, 3) of `touch`, at the frames.
+        touching: (N, 4) of `touch`, at the frames.
     """
-    teeth, between, behind = touching.T
-    jaw = ARKIT_INDEX["jawOpen"]
-    expression[:, jaw] = np.where(
-        teeth > 0, np.minimum(expression[:, jaw], 1 - teeth * (1 - _TEETH_JAW)), expression[:, jaw]
-    )
+    teeth, between, behind, rounded = touching.T
+    jaw = expression[:, ARKIT_INDEX["jawOpen"]]
+    for share, most in ((teeth, _TEETH_JAW), (rounded, _ROUND_JAW)):
+        np.minimum(jaw, 1 - share * (1 - most), out=jaw)
+    for name, weight in (("mouthPucker", _ROUND_PUCKER), ("mouthFunnel", _ROUND_FUNNEL)):
+        column = expression[:, ARKIT_INDEX[name]]
+        np.maximum(column, weight * rounded, out=column)
+    for name in _WIDE:
+        expression[:, ARKIT_INDEX[name]] *= 1 - rounded
     for name in ("mouthLowerDownLeft", "mouthLowerDownRight"):
         expression[:, ARKIT_INDEX[name]] *= 1 - teeth
     for name in ("mouthUpperUpLeft", "mouthUpperUpRight"):

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from inference_server.audio_io import read_speech
-from inference_server.datatypes import AudioRange, Speech
+from inference_server.datatypes import ARKIT_INDEX, AudioRange, Speech
 from inference_server.motion.channels import LIPS_MEET, measure
 from inference_server.motion.closures import enforce
 from inference_server.motion.report import report
 from inference_server.registry import MOTION_SOURCES, SpokenMotion, load
-from inference_server.speech.contacts import closures
+from inference_server.speech.contacts import closures, show, touch
 from inference_server.speech.features import RATE
 from inference_server.speech.frames import Frames
 from inference_server.speech.hearing import Heard
@@ -100,3 +100,21 @@ def test_a_sound_that_is_cut_to_a_stop_begins_with_lips_that_meet(speech):
         lip_open = measure(enforce(said(trimmed, Fraction(24))))["lip_open"]
         met.append(lip_open[0] <= LIPS_MEET)
     assert np.mean(met) > 0.75
+
+
+def test_a_u_is_round_and_its_jaw_stays_up():
+    hearing, phones = heard(10, slice(0, 0), 0)
+    hearing.visemes[4:, VISEMES.index("A")] = 0
+    hearing.visemes[4:, VISEMES.index("U")] = 1
+    expression = np.zeros((10, len(ARKIT_INDEX)))
+    wide_open = expression[:, ARKIT_INDEX["jawOpen"]], expression[:, ARKIT_INDEX["mouthSmileLeft"]]
+    for column in wide_open:
+        column += 0.6
+    show(expression, touch(hearing, phones))
+    for name in ("mouthPucker", "mouthFunnel"):
+        column = expression[:, ARKIT_INDEX[name]]
+        assert column[:2].max() < 0.01
+        assert column[7:].min() > 0.3
+    for column in wide_open:
+        assert column[:2].min() > 0.59
+        assert column[7:].max() < 0.3

@@ -12,7 +12,7 @@ from inference_server.errors import WeightsCorrupt, WeightsMissing
 from inference_server.motion.channels import MOUTH_COLUMNS, measure
 from inference_server.motion.closures import enforce
 from inference_server.registry import MOTION_SOURCES, RENDERERS, load
-from inference_server.speech import hearing, lip_fit, neural, phones, voice
+from inference_server.speech import contacts, hearing, lip_fit, neural, phones, voice
 from inference_server.speech.features import log_mel, normalise
 from inference_server.training import lip_shapes, speech_scores
 
@@ -153,14 +153,17 @@ def test_the_stored_shapes_are_those_of_the_rig():
 
 
 def test_weights_draw_the_lips_that_were_heard(speech):
-    """The way over ARKit weights costs little: mesh_warp's lips against the network's."""
+    """The way over ARKit weights costs little: mesh_warp's lips against the network's.
+
+    A U is left out: it is rounder than what was heard, on purpose.
+    """
     at_50 = move(speech, 50)
-    heard, _ = neural.listen(speech.samples, voice.speaking(speech.samples))
+    heard, known = neural.listen(speech.samples, voice.speaking(speech.samples))
     wanted = neural.mouth_points(heard.coefficients)[:, :40]
     drawn = load(RENDERERS, "mesh_warp").lips(at_50.motion)
-    talks = ~at_50.silent
     n = min(len(wanted), len(drawn))
-    a, b = wanted[:n][talks[:n]], drawn[:n][talks[:n]].astype(float)
+    talks = ~at_50.silent[:n] & (contacts.touch(heard, known)[:n, 3] < 0.05)
+    a, b = wanted[:n][talks], drawn[:n][talks].astype(float)
     shut = np.maximum(speech_scores.opening(a), 0)
     assert np.corrcoef(shut, speech_scores.opening(b))[0, 1] > 0.9
     assert np.corrcoef(speech_scores.width(a + drawn[0]), speech_scores.width(b))[0, 1] > 0.9

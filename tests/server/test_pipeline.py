@@ -52,8 +52,8 @@ def test_a_take_is_complete(studio: Studio, shot: Shot) -> None:
     said = json.loads((spec.out_dir / "take.json").read_text("utf-8"))
     assert set(said) == {
         "version", "n_frames", "fps", "size", "rendered", "reused", "report", "spec", "frame_keys",
-        "layers", "channels", "generated", "edited", "cues", "portrait", "versions", "weights", "seconds",
-        "warnings",
+        "layers", "channels", "generated", "edited", "cues", "portrait", "versions", "weights",
+        "seconds", "warnings",
     }  # fmt: skip
     assert (said["n_frames"], said["fps"], said["size"]) == (N_FRAMES, [24, 1], [128, 128])
     assert sorted(said["rendered"] + said["reused"]) == list(range(N_FRAMES))
