@@ -6,7 +6,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, IntProperty
 
-from . import modal, ops, orders, prefs, shots, sounds, strips, subject
+from . import folders, modal, ops, orders, prefs, shots, sounds, strips, subject
 from .job import Job, State
 from .jobs import JOBS
 from .strips import CannotUse
@@ -69,7 +69,7 @@ class _Draws:
             return None
 
     def _add(self, order: orders.Order) -> Job:
-        if orders.is_temporary(Path(order.spec["out_dir"])):
+        if folders.is_temporary(Path(order.spec["out_dir"])):
             text = "The file is not saved: its frames are temporary until you save it"
             self.report({"WARNING"}, text)
         return JOBS.add(order)

@@ -5,12 +5,8 @@ An order holds names and numbers only: Blender's undo replaces every strip, so n
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +18,7 @@ from . import (
     carry,
     directions,
     edited,
+    folders,
     holds,
     props,
     protocol,
@@ -35,7 +32,6 @@ from . import (
 from .strips import CannotUse
 from .timing import SoundRange, Span
 
-FOLDER = "animate_portrait"  # beside the .blend
 Kind = Literal["animate", "edits", "frame", "preview"]  # a preview is not put onto the timeline
 
 
@@ -99,8 +95,8 @@ def new_shot(
     if not portrait.is_file():
         raise CannotUse(f'The portrait "{portrait}" does not exist. Choose another picture.')
     scene, heard = sound.id_data, _heard(sound)
-    shot_id = _new_id(portrait, sound, heard.start_s, taken)
-    folder = shot_folder(shot_id)
+    shot_id = folders.new_id(portrait, sound, heard.start_s, taken)
+    folder = folders.shot_folder(shot_id)
     fps = strips.scene_fps(scene)
     record = shots.Record(
         shot_id=shot_id,
@@ -168,8 +164,8 @@ def _once_more(shot: Any, sound: Any | None, portrait: Path, look: dict[str, Any
     heard = _heard(sound)
     if kept is None:
         raise CannotUse(f'The strip "{shot.name}" comes from another version of the add-on.')
-    shot_id = _own_id(kept.shot_id, shot)
-    audio = sounds.audio_file(sound, shot_folder(shot_id))
+    shot_id = folders.own_id(kept.shot_id, shot)
+    audio = sounds.audio_file(sound, folders.shot_folder(shot_id))
     plan = sounds.plan(shot, kept, audio, heard)
     record = replace(
         kept,
@@ -278,18 +274,6 @@ def look_of(settings: Any) -> dict[str, Any]:
     }
 
 
-def shot_folder(shot_id: str) -> Path:
-    """Where the takes of a shot go: beside the .blend, or in Blender's temporary folder."""
-    if bpy.data.filepath:
-        return Path(bpy.data.filepath).parent / FOLDER / shot_id
-    return Path(bpy.app.tempdir) / FOLDER / shot_id
-
-
-def is_temporary(folder: Path) -> bool:
-    """True for a folder that Blender deletes when it quits."""
-    return folder.is_relative_to(os.path.normpath(bpy.app.tempdir))
-
-
 def _again(
     shot: Any,
     kept: shots.Record,
@@ -307,7 +291,7 @@ def _again(
         edits = edited.all_edits(shot, kept, take)
     else:
         edits = takes.edits(take, shots.sample_all(shot, take.n_frames), _mask(shot, take))
-    shot_id = _own_id(kept.shot_id, shot)
+    shot_id = folders.own_id(kept.shot_id, shot)
     mesh = kept.mesh if shot_id == kept.shot_id else ""
     record = replace(kept, shot_id=shot_id, image=shots.link(portrait), look=look, mesh=mesh)
     first = strips.origin(shot)
@@ -339,7 +323,7 @@ def _order(
         **_sent(record.look),
         "channels": _channels(edits),
         "base_take": None if base is None else str(base),
-        "out_dir": str(takes.next_take(shot_folder(record.shot_id))),
+        "out_dir": str(takes.next_take(folders.shot_folder(record.shot_id))),
     }
     return Order(kind, scene.name, strip, record.sound, span, spec, record)
 
@@ -362,30 +346,6 @@ def _channels(edits: takes.Edits) -> dict[str, dict[str, float]] | None:
 
 def _mask(shot: Any, take: takes.Take) -> npt.NDArray[np.bool_]:
     return shots.visible_mask(shot, take.n_frames)
-
-
-def _new_id(portrait: Path, sound: Any, start_s: Fraction, taken: Set[str]) -> str:
-    """A name for the shot's folder, the same when the same shot is made again."""
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", portrait.stem).strip("-")[:24] or "portrait"
-    facts = f"{portrait}|{sound.sound.filepath}|{float(start_s)}"
-    return _own_id(f"{stem}-{hashlib.sha256(facts.encode()).hexdigest()[:6]}", None, taken)
-
-
-def _own_id(shot_id: str, shot: Any | None, taken: Set[str] = frozenset()) -> str:
-    """The id, or one with a new number when another strip has it: copies are shots of their own."""
-    others = {
-        record.shot_id
-        for strip in shots.all_shots()
-        if strip != shot and (record := shots.record(strip)) is not None
-    }
-    others |= taken
-    if shot_id not in others:
-        return shot_id
-    stem = re.sub(r"_\d+$", "", shot_id)
-    number = 2
-    while f"{stem}_{number}" in others or shot_folder(f"{stem}_{number}").exists():
-        number += 1
-    return f"{stem}_{number}"
 
 
 def _param_value(settings: Any, param: protocol.Param) -> float | str | bool:

@@ -8,9 +8,9 @@ from . import (
     clipboard,
     directions,
     drawing,
+    folders,
     layers,
     ops,
-    orders,
     paragraph,
     prefs,
     props,
@@ -119,7 +119,7 @@ class ANIMPORTRAIT_PT_edit(SidebarPanel, bpy.types.Panel):
         if len(getattr(shot, "retiming_keys", ())):
             text = "This strip is retimed: keys stay where they are"
             paragraph.draw(layout, context, text, "ERROR")
-        if orders.is_temporary(strips.shown_folder(shot)):
+        if folders.is_temporary(strips.shown_folder(shot)):
             paragraph.draw(layout, context, "Frames are temporary: save the file", "ERROR")
         column = layout.column(align=True)
         row = column.row(align=True)

@@ -12,7 +12,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import auto, ghost, orders, props, shots, strips
+from . import auto, folders, ghost, props, shots, strips
 from .jobs import JOBS
 
 _PERIOD_S = 0.25
@@ -38,7 +38,7 @@ def _save_pre(*arguments: Any) -> None:
     target = next((each for each in arguments if isinstance(each, str) and each), "")
     target = target or bpy.data.filepath
     if target:
-        keep_takes(Path(target).parent / orders.FOLDER)
+        keep_takes(Path(target).parent / folders.FOLDER)
         _links_from = Path(target).parent
         move_links(_blend_folder(), _links_from)
 
@@ -67,13 +67,13 @@ def keep_takes(folder: Path) -> None:
     for strip in shots.all_shots():
         old = strips.shown_folder(strip)
         kept = shots.record(strip)
-        if kept is None or not orders.is_temporary(old) or not old.is_dir():
+        if kept is None or not folders.is_temporary(old) or not old.is_dir():
             continue
         new = folder / old.parent.name
         shutil.copytree(old.parent, new, copy_function=_link_or_copy, dirs_exist_ok=True)
         strip.directory = str(new / old.name)
         audio = kept.audio.path()
-        if orders.is_temporary(audio):
+        if folders.is_temporary(audio):
             audio = new / audio.name
             shots.write_record(strip, replace(kept, audio=shots.FileLink(str(audio), str(audio))))
 

@@ -138,8 +138,8 @@ def test_an_unsaved_file_has_temporary_takes_that_the_first_save_keeps(
         bpy.context.workspace.sequencer_scene = scene
     stage.sound.sound.filepath = str(stage.folder / "voice.wav")
     shot = stage.animate()
-    orders, strips = addon("orders"), addon("strips")
-    assert orders.is_temporary(strips.shown_folder(shot))
+    folders, strips = addon("folders"), addon("strips")
+    assert folders.is_temporary(strips.shown_folder(shot))
     assert "Frames are temporary: save the file" in draw(stage, "ANIMPORTRAIT_PT_edit")["text"]
     stage.key(shot, "lip_open", 20, 1.0)
     stage.render_edits()
