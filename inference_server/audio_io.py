@@ -10,16 +10,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import re
-import struct
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
-import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
 import soundfile
@@ -28,39 +21,26 @@ import soxr
 from .clipping import Meter
 from .datatypes import AudioRange, Speech
 from .errors import AudioUnreadable
+from .ffmpeg_sound import BLOCK_FRAMES, MAX_RATE, MIN_RATE, RE_ENCODE, Block, Source, open_ffmpeg
 
 log = logging.getLogger(__name__)
 
-Block = npt.NDArray[np.float32]  # (n, channels)
 Around = tuple[float, float | None]  # seconds of the file, begin and end; None: to its end
 
-_BLOCK = 1 << 16  # frames read at a time
-_MIN_RATE, _MAX_RATE = 1_000, 1_000_000  # Hz; outside it the header is damaged
 _MARK_S = 120
 _MARGIN_S = 0.25  # read before and after the range, so that decoder and filters settle
 _UNSAID_S = 0.1  # of silence at the end: a strip ends on a whole frame, the sound need not
 _SILENT_CHANNEL = 1e-4  # power relative to the loudest channel: -40 dB
 _CANCELLED = 0.02  # power of the mix relative to the loudest channel: -17 dB
 _FULL_SCALE = 4.0  # float files above it were not written in -1..1
-_RE_ENCODE = "Save it again as WAV, FLAC, OGG, MP3 or M4A, or choose another sound."
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """An opened sound file."""
-
-    rate: int  # Hz
-    channels: int
-    n_frames: int | None  # None: not known before decoding
-    vorbis_order: bool  # surround is L C R ... LFE, not the L R C LFE ... of WAV
-    blocks: Callable[[int, int | None], Iterator[Block]]  # (first frame, count or None for all)
 
 
 def read_speech(audio: AudioRange, around: Around | None = None) -> Speech:
     """The stretch `audio` of a sound file, mixed to one channel, without DC offset.
 
     The level is left as recorded. A range that ends beyond the sound is filled up with silence,
-    as Blender's timeline plays it; `warnings` say so, and how much of it is clipped. Channels that
+    as Blender's timeline plays it, unless it is read with what is around it; `warnings` say so,
+    and how much of it is clipped. Channels that
     are silent throughout the range do not count in the mix, so one-sided recordings keep their
     level.
 
@@ -77,7 +57,7 @@ def read_speech(audio: AudioRange, around: Around | None = None) -> Speech:
         samples, meter = _decoded(wider, _open(audio.path), audio)
     except _Damaged as failure:  # ffmpeg finds its way back after a hole, libsndfile does not
         log.warning('"%s" is damaged: %s', audio.path.name, failure)
-        samples, meter = _decoded(wider, _open_ffmpeg(audio.path), audio)
+        samples, meter = _decoded(wider, open_ffmpeg(audio.path), audio)
     rate = Speech.SAMPLE_RATE
     before = round(audio.start_s * rate) - round(wider.start_s * rate)
     if len(samples) <= before:
@@ -87,8 +67,10 @@ def read_speech(audio: AudioRange, around: Around | None = None) -> Speech:
         samples /= np.float32(peak)
     warnings = meter.warnings(audio.path.name)
     if audio.duration_s is not None:
-        samples, ends = _filled_up(samples, before, audio)
-        warnings += ends
+        missing = before + _n_samples(audio.duration_s) - len(samples)
+        warnings += _ends_early(missing, audio)
+        if not around:  # with it, sums over the samples must not depend on where the range ends
+            samples = np.pad(samples, (0, max(0, missing)))
     key = hashlib.sha256(samples.data).hexdigest()
     length = len(samples) - before
     if audio.duration_s is not None:
@@ -110,7 +92,7 @@ def duration_s(path: Path) -> float:
 
 
 def _decoded(
-    audio: AudioRange, source: _Source, metered: AudioRange
+    audio: AudioRange, source: Source, metered: AudioRange
 ) -> tuple[npt.NDArray[np.float32], Meter]:
     """The range as 16 kHz mono, (T,), T > 0; shorter than asked for where the file ends.
 
@@ -139,7 +121,7 @@ def _decoded(
     if len(samples) <= skip_out:
         where = f" at {audio.start_s:g} s" if first_out else ""
         message = f'"{audio.path.name}" holds no sound that can be decoded{where}.'
-        raise AudioUnreadable(message, _RE_ENCODE)
+        raise AudioUnreadable(message, RE_ENCODE)
     _remove_dc(samples)
     end = None if n_out is None else skip_out + n_out
     return samples[skip_out:end], meter
@@ -181,23 +163,16 @@ def _n_samples(duration_s: float) -> int:
     return max(1, round(duration_s * Speech.SAMPLE_RATE))
 
 
-def _filled_up(
-    samples: npt.NDArray[np.float32], before: int, audio: AudioRange
-) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
-    """Filled up with silence to the duration that was asked for; with warnings."""
-    assert audio.duration_s is not None
-    missing = before + _n_samples(audio.duration_s) - len(samples)
-    if missing <= 0:
-        return samples, ()
-    warnings: tuple[str, ...] = ()
+def _ends_early(missing: int, audio: AudioRange) -> tuple[str, ...]:
+    """The warning that `missing` samples of the range are not in the file, where there is one."""
     missing_s = missing / Speech.SAMPLE_RATE
-    if missing_s > _UNSAID_S:
-        text = f'"{audio.path.name}" ends {missing_s:.3f} s before the range does'
-        warnings = (f"{text}: the rest is silence.",)
-    return np.pad(samples, (0, missing)), warnings
+    if missing_s <= _UNSAID_S:
+        return ()
+    text = f'"{audio.path.name}" ends {missing_s:.3f} s before the range does'
+    return (f"{text}: the rest is silence.",)
 
 
-def _open(path: Path) -> _Source:
+def _open(path: Path) -> Source:
     """Look into the file and find out who can read it."""
     try:
         size_bytes = path.stat().st_size
@@ -208,8 +183,8 @@ def _open(path: Path) -> _Source:
             f'Cannot read the sound "{path}": {failure.strerror}.', "Check the path of the sound."
         ) from failure
     if size_bytes == 0:
-        raise AudioUnreadable(f'"{path.name}" is empty (0 bytes).', _RE_ENCODE)
-    return _open_sndfile(path) or _open_ffmpeg(path)
+        raise AudioUnreadable(f'"{path.name}" is empty (0 bytes).', RE_ENCODE)
+    return _open_sndfile(path) or open_ffmpeg(path)
 
 
 class _Damaged(Exception):
@@ -228,7 +203,7 @@ class _Forward(soundfile.SoundFile):
         return False
 
 
-def _open_sndfile(path: Path) -> _Source | None:
+def _open_sndfile(path: Path) -> Source | None:
     """The file as libsndfile reads it; None when it cannot decode even the beginning.
 
     Raises:
@@ -237,8 +212,8 @@ def _open_sndfile(path: Path) -> _Source | None:
     try:
         with soundfile.SoundFile(path) as file:
             if file.frames == 0:
-                raise AudioUnreadable(f'"{path.name}" holds no sound: 0 samples.', _RE_ENCODE)
-            if not _MIN_RATE <= file.samplerate <= _MAX_RATE:
+                raise AudioUnreadable(f'"{path.name}" holds no sound: 0 samples.', RE_ENCODE)
+            if not MIN_RATE <= file.samplerate <= MAX_RATE:
                 return None
             if len(file.read(1024, dtype="float32", always_2d=True)) == 0:
                 return None
@@ -253,7 +228,7 @@ def _open_sndfile(path: Path) -> _Source | None:
             with _Forward(path) as file:
                 file.seek(min(first, n_frames))
                 while left > 0:
-                    block = file.read(min(_BLOCK, left), dtype="float32", always_2d=True)
+                    block = file.read(min(BLOCK_FRAMES, left), dtype="float32", always_2d=True)
                     if len(block) == 0:
                         return
                     left -= len(block)
@@ -261,107 +236,10 @@ def _open_sndfile(path: Path) -> _Source | None:
         except soundfile.SoundFileError as failure:
             raise _Damaged(str(failure)) from failure
 
-    return _Source(rate, channels, n_frames, vorbis_order, blocks)
+    return Source(rate, channels, n_frames, vorbis_order, blocks)
 
 
-_NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows: open no console
-_SEEK_MARGIN_S = 1.0  # containers are entered this long before the range, then cut by time stamps
-_AU_HEADER = struct.Struct(">4sIIIII")  # magic, offset of the data, bytes, encoding, rate, channels
-_DURATION = re.compile(r"Duration: (\d+):(\d+):(\d+(?:\.\d+)?)")
-_FIRST_FRAME = re.compile(r"pts_time:(\S+).* channels:(\d+).* rate:(\d+)")
-
-
-def _open_ffmpeg(path: Path) -> _Source:
-    """The first sound track of the file as ffmpeg reads it.
-
-    Raises:
-        AudioUnreadable: ffmpeg finds no sound in it.
-    """
-    said = _ffmpeg_about(path)
-    if "Audio:" not in said:
-        what = "has no sound track" if "Stream #" in said else "is not a sound, or is damaged"
-        raise AudioUnreadable(f'"{path.name}" {what}.', _RE_ENCODE)
-    frame = _FIRST_FRAME.search(said)
-    if frame is None or not _MIN_RATE <= int(frame[3]) <= _MAX_RATE:
-        raise AudioUnreadable(f'"{path.name}" holds no sound that can be decoded.', _RE_ENCODE)
-    channels, rate = int(frame[2]), int(frame[3])
-    zero_s = 0.0 if frame[1] == "NOPTS" else float(frame[1])
-    length = _DURATION.search(said)
-    n_frames = None
-    if length:
-        hours, minutes, seconds = (float(part) for part in length.groups())
-        n_frames = round((hours * 3600 + minutes * 60 + seconds) * rate)
-
-    def blocks(first: int, count: int | None) -> Iterator[Block]:
-        length_s = None if count is None else count / rate
-        return _ffmpeg_blocks(path, channels, first / rate, zero_s, length_s)
-
-    return _Source(rate, channels, n_frames, False, blocks)
-
-
-def _ffmpeg_command(path: Path, *seek: str) -> list[str]:
-    """Start of a command line; other protocols are shut out, so no playlist reaches a network."""
-    return [
-        imageio_ffmpeg.get_ffmpeg_exe(),
-        *("-hide_banner", "-nostdin", "-protocol_whitelist", "file,pipe", "-copyts", *seek),
-        *("-i", f"file:{path.absolute()}", "-map", "0:a:0"),
-    ]
-
-
-def _ffmpeg_about(path: Path) -> str:
-    """What ffmpeg says about a file and its first frame of sound."""
-    done = subprocess.run(
-        [*_ffmpeg_command(path), "-af", "ashowinfo", "-frames:a", "1", "-f", "null", "-"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        creationflags=_NO_WINDOW,
-        check=False,  # the text says what is wrong
-    )
-    return done.stderr.decode(errors="replace")
-
-
-def _ffmpeg_blocks(
-    path: Path, channels: int, start_s: float, zero_s: float, length_s: float | None
-) -> Iterator[Block]:
-    """Blocks from `start_s` on; `zero_s` is the time stamp of the first sample of the file.
-
-    A plain seek (-ss) of ffmpeg misses by up to one codec frame, 23 ms for AAC, so the cut is
-    made by time stamps. Sun AU is the container because its header is short.
-    """
-    seek = ("-ss", f"{start_s - _SEEK_MARGIN_S:.6f}") if start_s > _SEEK_MARGIN_S else ()
-    trim = f"atrim=start={zero_s + start_s:.6f}"
-    if length_s is not None:
-        trim += f":duration={length_s:.6f}"
-    command = [*_ffmpeg_command(path, *seek), "-v", "error", "-af", trim]
-    with tempfile.TemporaryFile() as said:  # a pipe nobody reads would fill up
-        child = subprocess.Popen(
-            [*command, "-c:a", "pcm_f32be", "-f", "au", "pipe:1"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            creationflags=_NO_WINDOW,
-        )
-        assert child.stdout is not None
-        try:
-            header = child.stdout.read(_AU_HEADER.size)
-            if len(header) == _AU_HEADER.size:
-                child.stdout.read(_AU_HEADER.unpack(header)[1] - _AU_HEADER.size)
-                yield from _float_blocks(child.stdout, channels)
-        finally:
-            child.kill()
-            child.stdout.close()
-            child.wait()
-
-
-def _float_blocks(pipe: IO[bytes], channels: int) -> Iterator[Block]:
-    frame_bytes = 4 * channels
-    while raw := pipe.read(_BLOCK * frame_bytes):
-        whole = len(raw) - len(raw) % frame_bytes
-        if whole:
-            yield np.frombuffer(raw[:whole], ">f4").astype(np.float32).reshape(-1, channels)
-
-
-def _channel_weights(source: _Source, first: int, count: int | None) -> npt.NDArray[np.float32]:
+def _channel_weights(source: Source, first: int, count: int | None) -> npt.NDArray[np.float32]:
     """How much of each channel goes into the mix, (channels,); sums to 1.
 
     Silent channels count nothing. Of surround sound the centre, where films put the voice, counts
@@ -386,7 +264,7 @@ def _channel_weights(source: _Source, first: int, count: int | None) -> npt.NDAr
     return weights.astype(np.float32)
 
 
-def _layout_weights(source: _Source) -> npt.NDArray[np.float64]:
+def _layout_weights(source: Source) -> npt.NDArray[np.float64]:
     """Weights by the place of the loudspeaker, (channels,)."""
     if source.channels not in (5, 6, 7, 8):
         return np.ones(source.channels)
@@ -398,7 +276,7 @@ def _layout_weights(source: _Source) -> npt.NDArray[np.float64]:
 
 
 def _resampled(
-    source: _Source,
+    source: Source,
     first: int,
     count: int | None,
     weights: npt.NDArray[np.float32],
@@ -430,8 +308,8 @@ def _remove_dc(samples: npt.NDArray[np.float32]) -> None:
     """
     reach = Speech.SAMPLE_RATE // 20
     before = np.full(2 * reach, samples[:reach].mean(), np.float64)
-    for begin in range(0, len(samples), _BLOCK):
-        block = samples[begin : begin + _BLOCK]
+    for begin in range(0, len(samples), BLOCK_FRAMES):
+        block = samples[begin : begin + BLOCK_FRAMES]
         heard = np.concatenate([before, block])
         before = heard[-2 * reach :]
         mean = heard

@@ -167,7 +167,7 @@ class Parts:
         amounts = {name: params[name] for name in SOURCE_PARAMS if name in params}
         key = digest(
             "motion",
-            code_key("speech", "motion", "models", "audio_io", "parts"),
+            code_key("speech", "motion", "models", "audio_io", "ffmpeg_sound", "parts"),
             bundled_weights(),
             recogniser.version(),
             [name, voice.key, audio.start_s, audio.duration_s, str(fps), count, seed],

@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SERVER, ADDON = ROOT / "inference_server", ROOT / "blender_addon"
 LAYERS = (  # each may import the ones above it, and its own
     {"protocol", "errors", "datatypes", "events", "home", "installer"},
-    {"registry", "device", "checkpoints", "cache", "audio_io", "image_io", "spec", "takes", "keys",
-     "take_folder", "messages", "pipes", "jobs", "stages", "reuse", "movie", "console", "drawing",
-     "fields", "directions"},
+    {"registry", "device", "checkpoints", "cache", "audio_io", "ffmpeg_sound", "clipping",
+     "image_io", "spec", "takes", "keys", "take_folder", "messages", "pipes", "jobs", "stages",
+     "reuse", "movie", "console", "drawing", "fields", "directions"},
     {"models"},
     {"portrait", "speech", "motion", "renderers", "styles"},
     {"parts", "performance", "pipeline", "learn_style", "interchange", "exchange", "transcript"},
