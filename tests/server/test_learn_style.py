@@ -65,7 +65,7 @@ def test_the_mouth_of_a_speaker_is_learned(lesson, speaker, samples):
 def test_a_speaker_who_speaks_as_usual_is_left_as_usual(samples):
     rng = np.random.default_rng(0)
     unsteady = lips_of(samples)
-    noise = rng.normal(0, 0.06, (len(unsteady) // 5 + 1, 45, 3)).repeat(5, 0)[: len(unsteady)]
+    noise = rng.normal(0, 0.04, (len(unsteady) // 5 + 1, 45, 3)).repeat(5, 0)[: len(unsteady)]
     lesson = learn_from(unsteady + noise, 50.0, samples, "made", HABITS)
     assert misfit(lips_of(samples, lesson.style), unsteady) < 0.35
 
