@@ -18,7 +18,7 @@ from bpy.props import IntProperty
 
 from . import ops, paragraph, props, protocol, shots, strips, takes, word_strips
 from .carry import Move
-from .sidebar import SidebarPanel
+from .sidebar import ShotPanel
 
 FIELDS = ("holds", "lead", "amounts", "cues", "words")  # of a look; "overruled" changes no frame
 _MARKER = re.compile(r"(blink|gaze|hold)\b\s*([^@]*?)\s*(?:@\s*(.+))?", re.IGNORECASE)
@@ -225,17 +225,12 @@ class ANIMPORTRAIT_OT_overrule(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class ANIMPORTRAIT_PT_directions(SidebarPanel, bpy.types.Panel):
+class ANIMPORTRAIT_PT_directions(ShotPanel, bpy.types.Panel):
     """Holds, lead, amounts and cues of the active shot."""
 
     bl_label = "Timing and Amounts"
     bl_order = 4
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """A shot."""
-        return shots.active_shot(strips.sequencer_scene(context)) is not None
 
     def draw(self, context: Any) -> None:
         """All of it; what differs from the take is said in the Edit panel."""

@@ -12,7 +12,7 @@ import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from . import fcurves, ops, props, protocol, shots, strips
-from .sidebar import SidebarPanel
+from .sidebar import ShotPanel
 
 POSES_FILE = Path(__file__).with_name("poses.json")
 OWN = "My Shapes"  # the set that is kept in the .blend
@@ -239,17 +239,12 @@ class ANIMPORTRAIT_MT_shapes(bpy.types.Menu):
             button.group, button.shape = group, name
 
 
-class ANIMPORTRAIT_PT_shapes(SidebarPanel, bpy.types.Panel):
+class ANIMPORTRAIT_PT_shapes(ShotPanel, bpy.types.Panel):
     """The library."""
 
     bl_label = "Shapes"
     bl_order = 6
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """A shot."""
-        return shots.active_shot(strips.sequencer_scene(context)) is not None
 
     def draw(self, context: Any) -> None:
         """Set, length, a button for each shape."""

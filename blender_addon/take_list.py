@@ -15,7 +15,7 @@ from bpy.props import CollectionProperty, StringProperty
 
 from . import ops, props, shots, strips, takes
 from .jobs import JOBS
-from .sidebar import SidebarPanel
+from .sidebar import ShotPanel
 
 COMPARE = "animportrait_compare"  # of a strip that shows another take beside a shot
 _MEGABYTE = 1024 * 1024
@@ -282,17 +282,12 @@ class ANIMPORTRAIT_OT_find_takes(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class ANIMPORTRAIT_PT_takes(SidebarPanel, bpy.types.Panel):
+class ANIMPORTRAIT_PT_takes(ShotPanel, bpy.types.Panel):
     """The takes of the active shot."""
 
     bl_label = "Takes"
     bl_order = 7
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """A shot."""
-        return shots.active_shot(strips.sequencer_scene(context)) is not None
 
     def draw(self, context: Any) -> None:
         """List and buttons."""

@@ -22,7 +22,7 @@ from . import (
     strips,
     subject,
 )
-from .sidebar import SidebarPanel
+from .sidebar import ShotPanel, SidebarPanel
 
 _LOOK = ("renderer", "style", "size", "seed", "holds")
 
@@ -84,16 +84,11 @@ class ANIMPORTRAIT_PT_settings(SidebarPanel, bpy.types.Panel):
                 layout.prop(settings, param.name)
 
 
-class ANIMPORTRAIT_PT_edit(SidebarPanel, bpy.types.Panel):
+class ANIMPORTRAIT_PT_edit(ShotPanel, bpy.types.Panel):
     """The channels of the active shot."""
 
     bl_label = "Edit"
     bl_order = 2
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """A shot."""
-        return shots.active_shot(strips.sequencer_scene(context)) is not None
 
     def draw(self, context: Any) -> None:
         """What to do with the changes, in reach of a small sidebar, then the sliders."""

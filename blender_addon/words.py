@@ -91,17 +91,12 @@ class ANIMPORTRAIT_OT_remove_words(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class ANIMPORTRAIT_PT_words(sidebar.SidebarPanel, bpy.types.Panel):
+class ANIMPORTRAIT_PT_words(sidebar.ShotPanel, bpy.types.Panel):
     """The transcript of the active shot."""
 
     bl_label = "Words"
     bl_order = 5
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """A shot."""
-        return shots.active_shot(strips.sequencer_scene(context)) is not None
 
     def draw(self, context: Any) -> None:
         """Type, align, drag."""

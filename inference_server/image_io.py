@@ -147,6 +147,14 @@ def read_frame_key(path: Path) -> str | None:
     return None
 
 
+def over_white(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """(H, W, 4) straight alpha -> (H, W, 3): transparent parts turn to paper."""
+    if (rgba[..., 3] == 255).all():
+        return np.ascontiguousarray(rgba[..., :3])
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    return (rgba[..., :3] * alpha + 255 * (1 - alpha) + 0.5).astype(np.uint8)
+
+
 def _chunk(kind: bytes, data: bytes) -> bytes:
     """A PNG chunk: length, type, data, checksum (PNG specification, 5.3)."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -18,6 +18,7 @@ from inference_server import registry
 from inference_server.datatypes import FaceCrop, Look, Motion, Portrait
 from inference_server.device import choose, spending_memory
 from inference_server.home import home
+from inference_server.image_io import over_white
 from inference_server.models.live_portrait import released
 from inference_server.models.live_portrait.released import Networks
 from inference_server.motion import channels
@@ -83,7 +84,7 @@ class LivePortrait:
         mesh = face_crop.mesh[:, :2].astype(np.float64)
         in_picture = mesh @ face_crop.to_picture[:, :2].T + face_crop.to_picture[:, 2]
         to_crop = crop_matrix(in_picture, _CROP, SOURCE_FRAMING)
-        crop = cv2.warpAffine(_over_white(portrait.rgba), to_crop, (_CROP, _CROP))
+        crop = cv2.warpAffine(over_white(portrait.rgba), to_crop, (_CROP, _CROP))
         small = cv2.resize(crop, (_INPUT, _INPUT), interpolation=cv2.INTER_AREA)
         picture = torch.from_numpy(small.transpose(2, 0, 1)[None] / np.float32(255)).to(device)
         with torch.inference_mode(), spending_memory(device):
@@ -259,24 +260,19 @@ def _frame(
         scale = look.size / max(height, width)
         size = (max(2, round(width * scale)), max(2, round(height * scale)))
         from_picture = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
-        frame = cv2.resize(_over_white(portrait.rgba), size, interpolation=cv2.INTER_AREA)
+        frame = cv2.resize(over_white(portrait.rgba), size, interpolation=cv2.INTER_AREA)
     else:
         size = (look.size, look.size)
         zoom = look.size / side
         scaling = np.array([[zoom, 0, (zoom - 1) / 2], [0, zoom, (zoom - 1) / 2]])
         from_picture = _after(scaling, cv2.invertAffineTransform(face_crop.to_picture))
-        frame = cv2.resize(_over_white(face_crop.rgba), size, interpolation=cv2.INTER_AREA)
+        frame = cv2.resize(over_white(face_crop.rgba), size, interpolation=cv2.INTER_AREA)
     alpha = np.full(size[::-1], 255, np.uint8)
     if look.alpha:
         matte = (face_crop.matte * 255).astype(np.uint8)
         to_frame = _after(from_picture, face_crop.to_picture)
         alpha = cv2.warpAffine(matte, to_frame, size)
     return frame, alpha, from_picture
-
-
-def _over_white(rgba: Image) -> Image:
-    alpha = rgba[..., 3:].astype(np.float32) / 255
-    return (rgba[..., :3] * alpha + 255 * (1 - alpha) + 0.5).astype(np.uint8)
 
 
 def _after(

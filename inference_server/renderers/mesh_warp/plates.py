@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_server.datatypes import FaceCrop, Look, Portrait
+from inference_server.image_io import over_white
 from inference_server.portrait.face_mesh import Fit
 from inference_server.portrait.resampling import square_rgba
 from inference_server.portrait.topology import (
@@ -65,14 +66,6 @@ class Plates:
     background: npt.NDArray[np.int64]  # (h, w) lanes without the figure
 
 
-def _over_white(rgba: Image) -> Image:
-    """(H, W, 3): transparent parts turn to paper."""
-    if (rgba[..., 3] == 255).all():
-        return np.ascontiguousarray(rgba[..., :3])
-    alpha = rgba[..., 3:].astype(np.float32) / 255
-    return (rgba[..., :3] * alpha + 255 * (1 - alpha) + 0.5).astype(np.uint8)
-
-
 def _resized(image: npt.NDArray, size: tuple[int, int]) -> npt.NDArray:
     """An image at (width, height), without moiré when it shrinks."""
     if size == image.shape[1::-1]:
@@ -100,7 +93,7 @@ def stage(portrait: Portrait, crop: FaceCrop, look: Look) -> Stage:
 def _crop_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
     zoom = size / crop.rgba.shape[0]
     shift = (zoom - 1) / 2
-    image = _over_white(_resized(crop.rgba, (size, size)))
+    image = over_white(_resized(crop.rgba, (size, size)))
     matte, found = _matte(crop)
     pad = int(PAD * size)
     wide = _surroundings(portrait, crop.to_picture, zoom, size, pad)
@@ -158,14 +151,14 @@ def _surroundings(
     wide = size + 2 * pad
     middle = to_picture[:, :2] @ np.full(2, (size - zoom + 1) / (2 * zoom)) + to_picture[:, 2]
     cut = square_rgba(portrait.rgba, middle, wide * scale, wide, cv2.BORDER_REFLECT_101)
-    return _over_white(cut)
+    return over_white(cut)
 
 
 def _picture_stage(portrait: Portrait, crop: FaceCrop, size: int) -> Stage:
     height, width = portrait.rgba.shape[:2]
     scale = size / max(height, width)
     frame_size = (max(2, round(width * scale)), max(2, round(height * scale)))
-    frame = _over_white(_resized(portrait.rgba, frame_size))
+    frame = over_white(_resized(portrait.rgba, frame_size))
     to_frame = crop.to_picture * scale  # crop px -> frame px
     to_frame[:, 2] += (scale - 1) / 2
     side = crop.rgba.shape[0]
